@@ -1,0 +1,1 @@
+"""The compiled core: columns in, verdicts out.  It imports nothing of sentinel's."""

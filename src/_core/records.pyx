@@ -1,0 +1,153 @@
+# cython: language_level=3, embedsignature=True
+"""Series records: everything a series' next step reads, as bytes.
+
+Layout, little-endian (docs/formats/series-record.md): a head of 12 bytes (`SNTS`, version u16,
+metric u8, open tests u8, CRC-32 of everything else u32), then the body: offset at which the series
+stands i64, T of its last sample i64, window size, n, head i32, moments and CUSUM 6 f64, the run of
+hits under way i64 i64 i32 u32, the open tests' limit f64, length u16 and calm u16, tenant, environment, service and model each as u16 length and UTF-8,
+and the n samples as they lie in the ring, f64 each.
+"""
+import struct
+import zlib
+
+import numpy as np
+
+from libc.stdint cimport int32_t
+from libc.stdlib cimport free
+from libc.string cimport memcpy, memset
+
+from sentinel._core.bank cimport METRICS, Bank, Series
+from sentinel._core.moments cimport make_anew
+from sentinel._core.window cimport append, grow, ring_of, tame
+
+VERSION = 1
+_HEAD = struct.Struct("<4sHBBI")
+_BODY = struct.Struct("<qqiii6dqqiIdHH")
+_LENGTH = struct.Struct("<H")
+
+
+class BadRecord(ValueError):
+    """The bytes are no whole record of this version."""
+
+
+def save(Bank bank not None, int32_t slot, key, long long offset):
+    """Return the record of a series that has seen every event below `offset`."""
+    cdef Series* s
+    cdef Py_ssize_t i
+    if not 0 <= slot < bank.reached or not bank.at(slot).live:
+        raise IndexError(f"slot {slot} holds no series")
+    s = bank.at(slot)
+    body = bytearray(_BODY.pack(
+        offset, s.last, bank.rules.size, s.window.n, s.window.head,
+        s.moments.pivot, s.moments.sum, s.moments.squares, s.moments.floor,
+        s.cusum.up, s.cusum.down, s.evidence.first_time, s.evidence.first_offset,
+        s.evidence.first_index, s.evidence.recent,
+        s.evidence.limit, s.evidence.open_for, s.evidence.calm_for))
+    for name in key:
+        text = name.encode()
+        body += _LENGTH.pack(len(text)) + text
+    if s.window.n:
+        body += (<char*> ring_of(&s.window))[:s.window.n * sizeof(double)]
+    head = _HEAD.pack(b"SNTS", VERSION, s.metric, s.evidence.open, 0)
+    return head[:-4] + _checksum(head, body).to_bytes(4, "little") + bytes(body)
+
+
+def read(const unsigned char[::1] record):
+    """Return (key, metric, offset, n) of a record without loading it.
+
+    Raises
+    ------
+    BadRecord
+        It is torn, or not a record of this version.
+    """
+    key, metric, fields, ring, _ = _take_apart(record)
+    return key, metric, fields[0], fields[3]
+
+
+def load(Bank bank not None, int32_t slot, const unsigned char[::1] record, bint window_only=False):
+    """Fill an open, empty series from a record; returns the offset at which it stands.
+
+    A record of another window size keeps the newest samples that fit, and its tests start closed;
+    so do those of a series that is to have nothing but its window.
+
+    Raises
+    ------
+    BadRecord
+        It is torn, or not a record of this version.
+    """
+    cdef Series* s
+    cdef Py_ssize_t i
+    cdef int size = bank.rules.size
+    if not 0 <= slot < bank.reached or not bank.at(slot).live or bank.at(slot).window.n:
+        raise IndexError(f"slot {slot} holds no empty series")
+    key, metric, fields, ring, open_tests = _take_apart(record)
+    (offset, last, size_then, n, head, pivot, total, squares, floor, up, down, first_time,
+     first_offset, first_index, recent, limit, open_for, calm_for) = fields
+    s = bank.at(slot)
+    if metric != s.metric:
+        raise BadRecord(f"expected a record of metric {s.metric}, got {metric}")
+    cdef const double[::1] values = ring
+    if size_then != size:
+        start = head if n == size_then else 0
+        newest = np.roll(ring, -start)[-size:]
+        values = np.ascontiguousarray(newest)
+    for i in range(values.shape[0]):
+        if s.window.n == s.window.capacity and grow(&s.window, size) < 0:
+            raise MemoryError
+        append(&s.window, size, tame(values[i]))
+    s.last = last
+    s.cusum.up = up
+    s.cusum.down = down
+    if size_then != size:
+        if s.window.n:
+            make_anew(&s.moments, &s.window)
+    else:
+        s.window.head = head
+        s.moments.pivot = pivot
+        s.moments.sum = total
+        s.moments.squares = squares
+        s.moments.floor = floor
+    if size_then == size and not window_only:
+        s.evidence.first_time = first_time
+        s.evidence.first_offset = first_offset
+        s.evidence.first_index = first_index
+        s.evidence.recent = recent
+        s.evidence.limit = limit
+        s.evidence.open_for = open_for
+        s.evidence.calm_for = calm_for
+        s.evidence.open = open_tests
+    bank.publish(s, slot)
+    return offset
+
+
+def _checksum(head, body):
+    return zlib.crc32(body, zlib.crc32(head[:8]))
+
+
+def _take_apart(record):
+    record = memoryview(record)
+    if len(record) < _HEAD.size + _BODY.size:
+        raise BadRecord(f"expected at least {_HEAD.size + _BODY.size} bytes, got {len(record)}")
+    magic, version, metric, open_tests, checksum = _HEAD.unpack_from(record)
+    if magic != b"SNTS" or version != VERSION:
+        raise BadRecord(f"expected a series record of version {VERSION}")
+    body = record[_HEAD.size:]
+    if _checksum(record[:_HEAD.size], body) != checksum:
+        raise BadRecord("checksum differs: the record is torn or changed")
+    fields = _BODY.unpack_from(body)
+    at = _BODY.size
+    names = []
+    for _ in range(4):
+        (length,) = _LENGTH.unpack_from(body, at)
+        at += _LENGTH.size
+        names.append(bytes(body[at:at + length]).decode())
+        at += length
+    # A copy: names of any length leave the samples where a double may not stand.
+    ring = np.frombuffer(bytes(body[at:]), "<f8")
+    size, n, head = fields[2:5]
+    if (metric >= METRICS or len(ring) != n or not 0 <= n <= size
+            or not (0 <= head < n if n == size else head == n)):
+        raise BadRecord("lengths differ from what the record says")
+    if not np.isfinite(ring).all():
+        raise BadRecord("a sample is not finite")
+    return tuple(names), metric, fields, ring, open_tests

@@ -1,0 +1,215 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+# cython: initializedcheck=False, nonecheck=False, embedsignature=True
+"""What came of a batch, and what a series looks like now, as Python reads it."""
+import numpy as np
+
+from libc.math cimport fabs
+from libc.stdint cimport int32_t, uint8_t, uint32_t
+
+from sentinel._core.bank cimport (
+    CHUNK, CHUNK_BITS, Bank, Rules, Series, Summary, VOTE_CUSUM, VOTE_IQR, VOTE_MAD, VOTE_ZSCORE,
+    Verdict)
+from sentinel._core.evidence cimport Case
+from sentinel._core.window cimport ring_of
+
+cdef extern from *:
+    """
+    /* The reader's half of the sequence lock that `bank` writes under. */
+    #define TURN_LOAD(p) __atomic_load_n(&(p)->turn, __ATOMIC_ACQUIRE)
+    #define TURN_FENCE() __atomic_thread_fence(__ATOMIC_ACQUIRE)
+    static inline double word_load(const double *p) {
+        double v; __atomic_load(p, &v, __ATOMIC_RELAXED); return v; }
+    """
+    uint32_t TURN_LOAD(const Summary*) noexcept nogil
+    void TURN_FENCE() noexcept nogil
+    double word_load(const double*) noexcept nogil
+
+cdef enum:
+    SCORE_MAX = 1000        # of statistic / threshold, and the score of what has no scale
+
+
+cdef inline object number_or_none(double x):
+    return None if x != x else x
+
+
+def score_of(double statistic, double threshold):
+    """Return |statistic| / threshold held to 1000; 1000 for NaN (no spread) and for threshold 0.
+
+    >>> score_of(-4.5, 3.0), score_of(float("nan"), 3.0)
+    (1.5, 1000.0)
+    """
+    cdef double score = fabs(statistic) / threshold if threshold > 0 else SCORE_MAX
+    return score if score < SCORE_MAX else <double> SCORE_MAX
+
+
+def fired(Bank bank not None):
+    """Return every vote of the last batch that fired, ordered by event, metric and detector.
+
+    Each is a tuple (event, slot, detector number, value, statistic, threshold, score, z, n, mean,
+    stddev, median, lower, upper).  Statistic and z are None where the baseline has no spread.
+    `lower` and `upper` bound what this detector would have let pass; None for CUSUM, whose bounds
+    are not those of one sample.
+    """
+    cdef Py_ssize_t i
+    cdef const Verdict* v
+    cdef const Rules* r = &bank.rules
+    cdef double width
+    out = []
+    for i in range(bank.verdict_count):
+        v = &bank.verdicts[bank.verdict_order[i]]
+        if not v.votes:
+            continue
+        z = number_or_none(v.z)
+        if v.votes & VOTE_ZSCORE:
+            width = r.zscore * v.deviation
+            out.append((v.event, v.slot, 0, v.value, z, r.zscore, score_of(v.z, r.zscore), z, v.n,
+                        v.mean, v.deviation, v.median, v.mean - width, v.mean + width))
+        if v.votes & VOTE_IQR:
+            width = r.iqr * (v.q3 - v.q1)
+            out.append((v.event, v.slot, 1, v.value, number_or_none(v.iqr), r.iqr,
+                        score_of(v.iqr, r.iqr), z, v.n, v.mean, v.deviation, v.median,
+                        v.q1 - width, v.q3 + width))
+        if v.votes & VOTE_MAD:
+            width = r.mad * v.spread / 0.6745
+            out.append((v.event, v.slot, 2, v.value, number_or_none(v.mad), r.mad,
+                        score_of(v.mad, r.mad), z, v.n, v.mean, v.deviation, v.median,
+                        v.median - width, v.median + width))
+        if v.votes & VOTE_CUSUM:
+            out.append((v.event, v.slot, 3, v.value, number_or_none(v.cusum), r.cusum,
+                        score_of(v.cusum, r.cusum), z, v.n, v.mean, v.deviation, v.median,
+                        None, None))
+    return out
+
+
+def verdicts(Bank bank not None):
+    """Return the verdicts of the last batch as columns, in the order of its samples.
+
+    There is one for each sample that fired, that a test counts, or that was watched.  `sample` (of
+    its run), `event`, `slot`, `metric`, `n` (samples of the baseline), `votes` and `voters` (bits:
+    zscore 1, iqr 2, mad 4, cusum 8), `hit` (a test counts it), `value`, the statistics `zscore`,
+    `iqr`, `mad`, `cusum` (NaN: no spread, and another value), and the baseline: `mean`, `stddev`,
+    `q1`, `median`, `q3`, `spread` (the MAD).
+    """
+    cdef Py_ssize_t i, n = bank.verdict_count
+    cdef const Verdict* v
+    whole = np.empty((5, n), np.int32)
+    bits = np.empty((3, n), np.uint8)
+    real = np.empty((11, n), np.float64)
+    cdef int32_t[:, ::1] w = whole
+    cdef uint8_t[:, ::1] b = bits
+    cdef double[:, ::1] r = real
+    for i in range(n):
+        v = &bank.verdicts[bank.verdict_order[i]]
+        w[0, i] = v.sample
+        w[1, i] = v.event
+        w[2, i] = v.slot
+        w[3, i] = v.n
+        w[4, i] = bank.at(v.slot).metric
+        b[0, i] = v.votes
+        b[1, i] = v.voters
+        b[2, i] = v.hit
+        r[0, i] = v.value
+        r[1, i] = v.z
+        r[2, i] = v.iqr
+        r[3, i] = v.mad
+        r[4, i] = v.cusum
+        r[5, i] = v.mean
+        r[6, i] = v.deviation
+        r[7, i] = v.q1
+        r[8, i] = v.median
+        r[9, i] = v.q3
+        r[10, i] = v.spread
+    columns = dict(zip(("sample", "event", "slot", "n", "metric"), whole))
+    columns.update(zip(("votes", "voters", "hit"), bits))
+    columns.update(zip(("value", "zscore", "iqr", "mad", "cusum", "mean", "stddev", "q1", "median",
+                        "q3", "spread"), real))
+    return columns
+
+
+def cases(Bank bank not None):
+    """Return the tests that opened or closed in the last batch, ordered by event and metric.
+
+    Each is a dict with `event`, `slot`, `metric`, `test` (0 agreement, 1 record, 2 failures),
+    `opened`, `drifting`, `hits`, `hits_of`, `n`, `observed`, `usual`, `statistic`, `threshold`,
+    `upper`, `first_time`, `first_offset`, `first_index` and `ended_at` (0 unless it ended in
+    silence, then when).
+    """
+    cdef Py_ssize_t i
+    cdef const Case* case
+    found = []
+    for i in range(bank.case_count):
+        case = &bank.cases[i]
+        found.append({
+            "event": case.event, "slot": case.slot, "metric": bank.at(case.slot).metric,
+            "test": case.test, "opened": bool(case.opened), "drifting": bool(case.drifting),
+            "hits": case.hits, "hits_of": case.hits_of, "n": case.n, "observed": case.observed,
+            "usual": case.usual, "statistic": case.statistic, "threshold": case.threshold,
+            "upper": case.upper, "first_time": case.first.time,
+            "first_offset": case.first.offset, "first_index": case.first.index,
+            "ended_at": case.ended_at,
+        })
+    found.sort(key=lambda case: (case["event"], case["metric"]))
+    return found
+
+
+def summary(Bank bank not None, int32_t slot):
+    """Return (n, mean, stddev, q1, median, q3, mad, p95, p99) of a series' window.
+
+    Safe from any thread while another judges: all nine belong to one moment.  None where the slot
+    holds no samples.
+    """
+    cdef const Summary* p
+    cdef uint32_t turn
+    cdef int n
+    cdef double mean, deviation, q1, median, q3, mad, p95, p99
+    if not 0 <= slot < bank.reached:
+        raise IndexError(f"slot {slot} holds no series")
+    p = bank.summaries[slot >> CHUNK_BITS] + (slot & (CHUNK - 1))
+    with nogil:
+        while True:
+            turn = TURN_LOAD(p)
+            if turn & 1:
+                continue
+            n = p.n
+            mean = word_load(&p.mean)
+            deviation = word_load(&p.deviation)
+            q1 = word_load(&p.q1)
+            median = word_load(&p.median)
+            q3 = word_load(&p.q3)
+            mad = word_load(&p.mad)
+            p95 = word_load(&p.p95)
+            p99 = word_load(&p.p99)
+            TURN_FENCE()
+            if TURN_LOAD(p) == turn:
+                break
+    return (n, mean, deviation, q1, median, q3, mad, p95, p99) if n else None
+
+
+def samples(Bank bank not None, int32_t slot):
+    """Return the window's samples, oldest first, as float64[n].  For the judging thread only."""
+    cdef Series* s
+    cdef Py_ssize_t i
+    cdef int start
+    if not 0 <= slot < bank.reached:
+        raise IndexError(f"slot {slot} holds no series")
+    s = bank.at(slot)
+    out = np.empty(s.window.n, np.float64)
+    cdef double[::1] view = out
+    start = s.window.head if s.window.n == bank.rules.size else 0
+    for i in range(s.window.n):
+        view[i] = ring_of(&s.window)[(start + i) % s.window.n]
+    return out
+
+
+def open_tests(Bank bank not None, int32_t slot):
+    """Return which tests of a series are open, as bits by test number."""
+    if not 0 <= slot < bank.reached:
+        raise IndexError(f"slot {slot} holds no series")
+    return bank.at(slot).evidence.open
+
+
+def last_of(Bank bank not None, int32_t slot):
+    """Return T at the last sample of a series."""
+    if not 0 <= slot < bank.reached:
+        raise IndexError(f"slot {slot} holds no series")
+    return bank.at(slot).last

@@ -1,0 +1,66 @@
+"""The command line: one file a command.
+
+Lives here: arguments, what is printed, exit codes.
+Never here: anything that another program would want to call.
+May import: everything below; a command's heavy imports stay in its file, loaded when it is called.
+
+Exit codes: 0 done, 1 done and the answer is no, 2 the call or its input cannot be used.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from sentinel import __version__
+from sentinel.errors import SentinelError
+
+_COMMANDS = {
+    "replay": "judge recorded telemetry: anomalies, incidents or alerts out",
+    "score": "score any plain series of timestamp,value rows",
+    "baselines": "list, export or import the baselines of a state folder",
+    "demo": "watch it work on generated traffic with incidents in it",
+    "check": "validate a configuration",
+    "schema": "print the JSON Schema of the configuration",
+    "version": "print the version",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    parser = _parser(next((word for word in arguments if word in _COMMANDS), None))
+    options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help()
+        return 0
+    try:
+        code: int = options.run(options)
+        sys.stdout.flush()
+    except SentinelError as error:
+        sys.stderr.write(f"sentinel: {error}\n")
+        return 2
+    except BrokenPipeError:
+        # Whoever read our output has left: what is still buffered has no reader either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+def _parser(command: str | None) -> argparse.ArgumentParser:
+    """Return the parser; only the command that is called has its arguments, and its imports."""
+    parser = argparse.ArgumentParser(
+        prog="sentinel", description="Anomaly detection and observability for LLM applications."
+    )
+    parser.add_argument("--version", action="version", version=f"llm-sentinel {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    for name, purpose in _COMMANDS.items():
+        one = commands.add_parser(name, help=purpose, description=purpose.capitalize() + ".")
+        if name == command:
+            module = import_module(f"sentinel.cli.{name}")
+            module.add_arguments(one)
+            one.set_defaults(run=module.run)
+    return parser

@@ -1,0 +1,62 @@
+"""What was planted against what was found."""
+
+from datetime import datetime, timedelta
+from statistics import median
+
+from msgspec import Struct
+
+from sentinel.demo.traffic import ROUTES, START, Plant
+from sentinel.model.incident import Incident
+
+SLACK_SECONDS = 3.0
+"""An incident may open this long after the planted one ended: it takes a few calls to be sure."""
+
+
+class Comparison(Struct, frozen=True):
+    """The score of a demo, made from the generator's list and the engine's."""
+
+    planted: int
+    found: int
+    missed: list[Plant]
+    false: list[Incident]
+    delays: list[float]
+    """Seconds from the start of each planted incident to the first that found it."""
+
+    @property
+    def median_delay(self) -> float | None:
+        """Seconds; None where nothing was found."""
+        return median(self.delays) if self.delays else None
+
+
+def compare(plants: list[Plant], found: list[Incident]) -> Comparison:
+    """Match what was found with what was planted: same service and model, a fitting type and time.
+
+    Every found incident that fits no planted one is false, a second one in the same place too
+    unless it fits.
+    """
+    delays: dict[int, float] = {}
+    false = []
+    for incident in found:
+        number = _plant_of(plants, incident)
+        if number is None:
+            false.append(incident)
+        else:
+            opened = (incident.timestamp - START).total_seconds()
+            delay = max(0.0, opened - plants[number].start)
+            delays[number] = min(delay, delays.get(number, delay))
+    missed = [plant for number, plant in enumerate(plants) if number not in delays]
+    return Comparison(len(plants), len(found), missed, false, list(delays.values()))
+
+
+def _plant_of(plants: list[Plant], incident: Incident) -> int | None:
+    for number, plant in enumerate(plants):
+        route = ROUTES[plant.route]
+        here = (incident.service, incident.model) == (route.service, route.model)
+        if here and incident.type in plant.types and _is_within(plant, incident.timestamp):
+            return number
+    return None
+
+
+def _is_within(plant: Plant, at: datetime) -> bool:
+    start = START + timedelta(seconds=plant.start)
+    return start <= at <= START + timedelta(seconds=plant.end + SLACK_SECONDS)

@@ -1,0 +1,21 @@
+"""What each detector is, and how it can be set: one file, one Struct for each.
+
+Lives here: the settings and the description of a detector, with its formula and its source.
+Never here: the arithmetic (the compiled core has it), state, input or output.
+May import: model and errors.
+"""
+
+from typing import Final, Literal
+
+from sentinel.detectors.cusum import Cusum
+from sentinel.detectors.iqr import Iqr
+from sentinel.detectors.mad import Mad
+from sentinel.detectors.metric import MetricName
+from sentinel.detectors.zscore import ZScore
+
+DetectorName = Literal["zscore", "iqr", "mad", "cusum"]
+
+DETECTORS: Final[tuple[DetectorName, ...]] = ("zscore", "iqr", "mad", "cusum")
+"""Bit order of the core's votes, zscore = bit 0: append, never reorder."""
+
+__all__ = ["DETECTORS", "Cusum", "DetectorName", "Iqr", "Mad", "MetricName", "ZScore"]

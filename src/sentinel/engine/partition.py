@@ -1,0 +1,245 @@
+"""One partition: a batch with its positions goes in; verdicts, incidents and state come out."""
+
+from typing import Any
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from sentinel._core import records, reports
+from sentinel._core.partition import (
+    EVENT_LATE,
+    EVENT_OVERFLOWED,
+    EVENT_REPEATED,
+    EVENT_STALE,
+    EVENT_UNJUDGED,
+)
+from sentinel._core.partition import Partition as Core
+from sentinel.engine.anomalies import AnomalyWriter
+from sentinel.engine.incidents import IncidentBook, OpenIncident
+from sentinel.engine.rules import NS, Rules
+from sentinel.errors import ForeignState, TornState
+from sentinel.model.anomaly import Anomaly
+from sentinel.model.baseline import BaselineSummary
+from sentinel.model.batch import Batch, Key
+from sentinel.model.identity import field
+from sentinel.model.incident import Incident, IncidentEvent
+from sentinel.model.metric import METRICS
+
+FORMAT_VERSION = 1
+
+
+class Judgement(Struct, frozen=True):
+    """What came of one batch."""
+
+    anomalies: list[Anomaly]
+    incident_events: list[IncidentEvent]
+    clock: NDArray[np.int64]
+    """T at each event, nanoseconds."""
+    state: NDArray[np.uint8]
+    """Bits of each event: repeated, late, stale, overflowed, unjudged."""
+
+    def counts(self) -> dict[str, int]:
+        """Return how many events were something other than ordinary."""
+        names = {
+            "repeated": EVENT_REPEATED,
+            "late": EVENT_LATE,
+            "stale": EVENT_STALE,
+            "overflowed": EVENT_OVERFLOWED,
+            "unjudged": EVENT_UNJUDGED,
+        }
+        return {name: int(np.count_nonzero(self.state & bit)) for name, bit in names.items()}
+
+    def stored(self) -> NDArray[np.bool_]:
+        """Return which events are rows of the store: all but repeated ones."""
+        kept: NDArray[np.bool_] = (self.state & EVENT_REPEATED) == 0
+        return kept
+
+
+class SharedState(Struct, frozen=True, kw_only=True):
+    """What a partition remembers beside its series; small, written whole."""
+
+    format_version: int
+    log_id: str
+    partition: int
+    config_hash: str
+    next_offset: int
+    clock: int
+    recent_ids: bytes
+    incidents: list[OpenIncident]
+
+
+class Partition:
+    """The state of one partition of a log, owned by one thread.
+
+    Judging is a pure function of the state and the batch: no clock, no randomness, and a stream
+    gives the same anomalies and incident events however it is cut into batches.
+    """
+
+    def __init__(self, rules: Rules, log_id: str, partition: int = 0) -> None:
+        self.rules = rules
+        self.log_id = log_id
+        self.partition = partition
+        self.next_offset = 0
+        zscore, iqr, mad, cusum = rules.thresholds()
+        self._core = Core(
+            max_series=rules.max_series,
+            lateness_ns=rules.allowed_lateness_secs * NS,
+            voters=rules.voters(),
+            zscore=zscore,
+            iqr=iqr,
+            mad=mad,
+            cusum=cusum,
+            drift=rules.cusum.drift,
+            window_size=rules.window_size,
+            min_samples=rules.min_samples,
+        )
+        log = field(log_id) + field(partition)
+        self._anomalies = AnomalyWriter(self._core, log)
+        self._incidents = IncidentBook(self._core, log, rules.thresholds())
+
+    @property
+    def clock(self) -> int:
+        """T: the largest min(timestamp, received_at) so far, nanoseconds since 1970 UTC."""
+        return int(self._core.clock)
+
+    def judge(self, batch: Batch) -> Judgement:
+        """Judge a batch and move on to the position after it.
+
+        Raises
+        ------
+        ValueError
+            The batch starts before the position that has been reached.
+        """
+        if len(batch) and int(batch.offset[0]) < self.next_offset:
+            raise ValueError(f"expected offsets from {self.next_offset} on")
+        clock, state = self._core.judge(
+            batch.keys,
+            batch.key,
+            batch.time,
+            batch.received,
+            batch.values,
+            batch.id_high,
+            batch.id_low,
+            batch.offset,
+            batch.index,
+        )
+        anomalies = self._anomalies.write(batch, reports.fired(self._core.bank))
+        happened = self._incidents.follow(batch, clock, state)
+        if len(batch):
+            self.next_offset = int(batch.offset[-1]) + 1
+        return Judgement(anomalies, happened, clock, state)
+
+    def pass_over(self, next_offset: int) -> None:
+        """Move on to a position: what lies before it was refused by intake and has no batch."""
+        self.next_offset = max(self.next_offset, next_offset)
+
+    def open_incidents(self) -> list[Incident]:
+        """Return the incidents that are open, as they stand, ordered by when they opened."""
+        standing = [live.standing() for live in self._incidents.open.values()]
+        return sorted(standing, key=lambda incident: (incident.timestamp, incident.id))
+
+    def baselines(self) -> list[BaselineSummary]:
+        """Return a summary of every series that is not idle, ordered by key and metric.
+
+        Safe from any thread while another judges.
+        """
+        found = []
+        for slot in self._core.live_slots():
+            named = self._core.key_of(slot)
+            numbers = reports.summary(self._core.bank, slot)
+            if named is None or numbers is None:
+                continue
+            n, mean, stddev, q1, median, q3, mad, p95, p99 = numbers
+            found.append(
+                BaselineSummary(
+                    *named[0], METRICS[named[1]], n, mean, stddev, q1, median, q3, mad, p95, p99
+                )
+            )
+        return sorted(found, key=lambda baseline: baseline.names())
+
+    # State
+
+    def shared_state(self) -> bytes:
+        """Return everything but the series, as MessagePack."""
+        return msgspec.msgpack.encode(
+            SharedState(
+                format_version=FORMAT_VERSION,
+                log_id=self.log_id,
+                partition=self.partition,
+                config_hash=self.rules.config_hash,
+                next_offset=self.next_offset,
+                clock=self.clock,
+                recent_ids=self._core.recent.save(),
+                incidents=list(self._incidents.open.values()),
+            )
+        )
+
+    def series_records(self) -> list[bytes]:
+        """Return the record of every series that is not idle, ordered by key and metric."""
+        named = [(self._core.key_of(slot), slot) for slot in self._core.live_slots()]
+        known = sorted((name, slot) for name, slot in named if name is not None)
+        return [
+            records.save(self._core.bank, slot, name[0], self.next_offset) for name, slot in known
+        ]
+
+    def restore(self, shared: bytes, series: list[bytes]) -> None:
+        """Take up saved state; for a new partition only.
+
+        Raises
+        ------
+        TornState
+            The bytes are not whole.
+        ForeignState
+            They are of another log or format.
+        """
+        try:
+            state = msgspec.msgpack.decode(shared, type=SharedState)
+        except msgspec.MsgspecError as error:
+            raise TornState(f"shared state: {error}") from error
+        expected: dict[str, Any] = {
+            "format_version": FORMAT_VERSION,
+            "log_id": self.log_id,
+            "partition": self.partition,
+        }
+        for name, value in expected.items():
+            if getattr(state, name) != value:
+                got = getattr(state, name)
+                raise ForeignState(f"shared state: {name} is {got!r}, expected {value!r}")
+        self.next_offset = state.next_offset
+        self._core.clock = state.clock
+        try:
+            self._core.recent.load(state.recent_ids)
+        except ValueError as error:
+            raise TornState(f"shared state: {error}") from error
+        self._incidents.open = {live.key: live for live in state.incidents}
+        self._load(series, window_only=False)
+
+    def adopt(self, series: list[bytes]) -> None:
+        """Take up baselines: series records of any log, into series that are new here.
+
+        Their windows count, and their sums; tests that were open elsewhere start closed.
+
+        Raises
+        ------
+        TornState
+            A record is not whole.
+        ForeignState
+            A series is here already, or there is no room for it.
+        """
+        self._load(series, window_only=True)
+
+    def _load(self, series: list[bytes], *, window_only: bool) -> None:
+        for record in series:
+            try:
+                names, metric, _, _ = records.read(record)
+                key = Key(*names)
+                if self._core.slot_of(key, metric) is not None:
+                    raise ForeignState(f"series {':'.join(key)}:{METRICS[metric]} is here already")
+                slot = self._core.adopt(key, metric)
+                records.load(self._core.bank, slot, record, window_only)
+            except records.BadRecord as error:
+                raise TornState(f"series record: {error}") from error
+            except OverflowError as error:
+                raise ForeignState(str(error), "raise detection.baseline.max_series") from error

@@ -1,0 +1,52 @@
+"""What the engine needs to know of the configuration."""
+
+from msgspec import Struct, field
+
+from sentinel.detectors import DETECTORS, Cusum, Iqr, Mad, ZScore
+from sentinel.model.metric import METRICS
+
+NS = 1_000_000_000
+
+
+class Rules(Struct, frozen=True, kw_only=True):
+    """Detectors and baselines, as the engine takes them."""
+
+    enabled_detectors: tuple[str, ...] = DETECTORS
+    zscore: ZScore = field(default_factory=ZScore)
+    iqr: Iqr = field(default_factory=Iqr)
+    mad: Mad = field(default_factory=Mad)
+    cusum: Cusum = field(default_factory=Cusum)
+    window_size: int = 1000
+    min_samples: int = 10
+    max_series: int = 100_000
+    allowed_lateness_secs: int = 10
+    config_hash: str = ""
+    """Names the configuration that state was made under."""
+
+    def voters(self) -> list[int]:
+        """Return for each metric the detectors that vote on it, as bits in the order of DETECTORS.
+
+        >>> Rules(enabled_detectors=("zscore", "mad")).voters()[0]
+        5
+        """
+        judged = {
+            "zscore": self.zscore.metrics,
+            "iqr": self.iqr.metrics,
+            "mad": self.mad.metrics,
+            "cusum": self.cusum.metrics,
+        }
+        voters = [0] * len(METRICS)
+        for bit, name in enumerate(DETECTORS):
+            if name in self.enabled_detectors:
+                for metric in judged[name]:
+                    voters[METRICS.index(metric)] |= 1 << bit
+        return voters
+
+    def thresholds(self) -> list[float]:
+        """Return the thresholds that the statistics are held against, in the order of DETECTORS."""
+        return [
+            self.zscore.effective_threshold,
+            self.iqr.multiplier,
+            self.mad.threshold,
+            self.cusum.threshold,
+        ]

@@ -1,0 +1,53 @@
+"""Every exception that sentinel raises on purpose.
+
+SentinelError
+├── SettingsError          a configuration that cannot be used
+├── InputError             a file or stream that cannot be read at all
+└── StateError             saved state that cannot be used
+    ├── TornState          its checksum or its length is wrong
+    └── ForeignState       whole, but of another log, format or configuration
+
+Bad telemetry is none of these: it is a `Rejection`, a value that is counted.
+"""
+
+from typing import ClassVar
+
+
+class SentinelError(Exception):
+    """The root; `code` is stable and fit for a metric label, `hint` says what to do."""
+
+    code: ClassVar[str] = "error"
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(f"{message} ({hint})" if hint else message)
+        self.hint = hint
+
+
+class SettingsError(SentinelError):
+    """A configuration that cannot be used; the message names file, line and key."""
+
+    code = "settings"
+
+
+class InputError(SentinelError):
+    """A file or stream that cannot be read at all."""
+
+    code = "input"
+
+
+class StateError(SentinelError):
+    """Saved state that cannot be used."""
+
+    code = "state"
+
+
+class TornState(StateError):
+    """The bytes are not the ones that were written: short, long or changed."""
+
+    code = "state_torn"
+
+
+class ForeignState(StateError):
+    """The bytes are whole but belong to another log, format version or configuration."""
+
+    code = "state_foreign"

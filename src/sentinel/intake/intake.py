@@ -1,0 +1,213 @@
+"""The face of the room: a body at a position becomes a batch and the reasons for what is missing.
+
+body -> decode -> read (one form, columns) -> admit -> redact -> Batch
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from sentinel._core.columns import Columns, Reader, is_name
+from sentinel.errors import SettingsError
+from sentinel.intake.admit import REASONS, Gate, Refusal
+from sentinel.intake.decode import EventDecoder
+from sentinel.intake.identity import PositionIds, bits_of
+from sentinel.intake.redact import Redactor
+from sentinel.intake.settings import IntakeSettings
+from sentinel.model.batch import Batch, Key, Rejection
+from sentinel.model.event import Event, Prompt, Response
+
+KEY_BYTES: Final = (16, 64)
+"""Least and most of a key for pseudonyms: 128 bits, and what BLAKE2b takes."""
+
+_encoder: Final = msgspec.json.Encoder()
+
+
+class Origin(NamedTuple):
+    """Where events come from: what gives them their position, their time and their ids."""
+
+    offset: int
+    received_at: int | None
+    tenant: str
+    record: bool
+    fresh_id: Callable[[], str] | None
+
+
+def canonical(events: Sequence[Event]) -> bytes:
+    """Return events as they are kept: NDJSON that intake takes again and gives back unchanged."""
+    return _encoder.encode_lines(events)
+
+
+class Intake:
+    """Turns what producers send for one partition into batches.
+
+    Pure: what comes out depends on the arguments alone.  Threads may share one.
+    """
+
+    def __init__(
+        self, settings: IntakeSettings, *, key: bytes, log_id: str, partition: int = 0
+    ) -> None:
+        least, most = KEY_BYTES
+        if not least <= len(key) <= most:
+            raise SettingsError(
+                f"privacy key: got {len(key)} bytes, expected {least} to {most}",
+                "use 32 random bytes",
+            )
+        self._partition = partition
+        self._decoder = EventDecoder(
+            max_event_bytes=settings.max_event_bytes, max_depth=settings.max_depth
+        )
+        self._reader = Reader(Event, Prompt, Response)
+        self._gate = Gate(settings)
+        self._redactor = Redactor(settings, self._reader, key)
+        self._position_ids = PositionIds(log_id, partition)
+
+    def take(
+        self,
+        body: bytes,
+        *,
+        offset: int,
+        received_at: int | None,
+        tenant: str = "default",
+        record: bool = False,
+        lines: bool = False,
+        fresh_id: Callable[[], str] | None = None,
+    ) -> tuple[Batch, list[Rejection], int]:
+        """Take one body; return its batch, its rejections by position, and how many inputs it held.
+
+        Parameters
+        ----------
+        body
+            One JSON object, a JSON array or NDJSON; with `lines`, NDJSON and nothing else.
+        offset
+            Position of the body.  A stream (`record` false): input k of the body, refused or not,
+            has offset `offset + k` and index 0; the next body begins at offset + inputs held.  One
+            record of a log (`record` true): all accepted events have this offset, and their index
+            counts the accepted.
+        received_at
+            Nanoseconds since 1970 UTC.  None = replay: an event was received at its timestamp, and
+            one without is refused.
+        fresh_id
+            Makes the id of an event that has none; without it the position does.
+        """
+        decoded = self._decoder.decode(body, lines=lines)
+        where = Origin(offset, received_at, tenant, record, fresh_id)
+        batch, refused = self._settle(decoded.events, decoded.positions, where)
+        rejections = refused
+        if decoded.rejections:
+            base = 0 if record else offset
+            rejections = [
+                msgspec.structs.replace(rejection, position=base + rejection.position)
+                for rejection in decoded.rejections
+            ]
+            rejections = sorted(rejections + refused, key=lambda rejection: rejection.position)
+        return batch, rejections, decoded.inputs
+
+    def admit(
+        self,
+        events: list[Event],
+        *,
+        offset: int,
+        received_at: int | None,
+        tenant: str = "default",
+        record: bool = False,
+        fresh_id: Callable[[], str] | None = None,
+    ) -> tuple[Batch, list[Rejection]]:
+        """Take events that another reader has decoded; they are changed in place.
+
+        Everything else is as for `take`.
+        """
+        return self._settle(events, None, Origin(offset, received_at, tenant, record, fresh_id))
+
+    def _settle(
+        self, events: list[Event], positions: list[int] | None, where: Origin
+    ) -> tuple[Batch, list[Rejection]]:
+        now = -1 if where.received_at is None else where.received_at // 1000
+        columns = self._reader.read(events, now)
+        over_limit, refused = self._gate.check(columns, now if now >= 0 else None)
+        if not is_name(where.tenant):
+            refused = [Refusal(row, "bad_name", "tenant") for row in range(len(events))]
+        ordinal = np.arange(len(events)) if positions is None else np.array(positions, np.int64)
+        rejections = _rejections(refused, ordinal + (0 if where.record else where.offset))
+        if refused:
+            keep = np.ones(len(events), np.bool_)
+            keep[[refusal.row for refusal in refused]] = False
+            events = [events[row] for row in np.flatnonzero(keep)]
+            columns = _kept(columns, keep)
+            ordinal, over_limit = ordinal[keep], over_limit[keep]
+        n = len(events)
+        offset = np.full(n, where.offset) if where.record else ordinal + where.offset
+        index = np.arange(n, dtype=np.int32) if where.record else np.zeros(n, np.int32)
+        self._identify(events, columns, offset, index, where.fresh_id)
+        self._redactor.redact(events)
+        time = columns.time * 1000
+        received = time if where.received_at is None else np.full(n, now * 1000)
+        batch = Batch(
+            events=events,
+            keys=[Key(where.tenant, *key) for key in columns.keys],
+            key=columns.key,
+            time=time,
+            received=received,
+            values=columns.values,
+            id_high=columns.id_high,
+            id_low=columns.id_low,
+            offset=offset,
+            index=index,
+            over_limit=over_limit,
+            partition=self._partition,
+        )
+        return batch, rejections
+
+    def _identify(
+        self,
+        events: list[Event],
+        columns: Columns,
+        offset: NDArray[np.int64],
+        index: NDArray[np.int32],
+        fresh_id: Callable[[], str] | None,
+    ) -> None:
+        """Give ids to the events that have none, and 128 bits to the ids that are no uuid."""
+        if not np.count_nonzero(columns.id_source):
+            return
+        for row in np.flatnonzero(columns.id_source):
+            event = events[row]
+            if event.event_id is None:
+                event.event_id = (
+                    fresh_id()
+                    if fresh_id is not None
+                    else self._position_ids.at(int(offset[row]), int(index[row]))
+                )
+            columns.id_high[row], columns.id_low[row] = bits_of(event.event_id)
+
+
+def _rejections(refused: list[Refusal], position: NDArray[np.int64]) -> list[Rejection]:
+    return [
+        Rejection(
+            code=refusal.code,
+            position=int(position[refusal.row]),
+            path=refusal.path,
+            reason=REASONS[refusal.code],
+        )
+        for refusal in refused
+    ]
+
+
+def _kept(columns: Columns, keep: NDArray[np.bool_]) -> Columns:
+    """Return the columns of the rows that are kept, and the keys that these still use."""
+    used, first, key = np.unique(columns.key[keep], return_index=True, return_inverse=True)
+    order = np.argsort(first)  # keys stand in order of appearance
+    rank = np.empty(len(used), np.int32)
+    rank[order] = np.arange(len(used), dtype=np.int32)
+    return Columns(
+        time=columns.time[keep],
+        values=columns.values[keep],
+        key=rank[key],
+        keys=[columns.keys[used[number]] for number in order],
+        id_high=columns.id_high[keep],
+        id_low=columns.id_low[keep],
+        id_source=columns.id_source[keep],
+        fault=columns.fault[keep],
+    )

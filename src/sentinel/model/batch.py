@@ -1,0 +1,62 @@
+"""A batch: events that were admitted together, as columns beside the events themselves."""
+
+from typing import NamedTuple
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from sentinel.model.event import Event
+
+
+class Key(NamedTuple):
+    """What a baseline belongs to; with a metric it names a series."""
+
+    tenant: str
+    environment: str
+    service: str
+    model: str
+
+
+class Batch(Struct, frozen=True):
+    """Admitted events in position order; immutable once made.
+
+    The position of event i is (log, partition, offset[i], index[i]).
+    """
+
+    events: list[Event]
+    """Canonical events, n of them."""
+    keys: list[Key]
+    """The distinct keys of this batch; `key` points into it."""
+    key: NDArray[np.int32]
+    time: NDArray[np.int64]
+    """End of the call, nanoseconds since 1970 UTC, whole microseconds."""
+    received: NDArray[np.int64]
+    """When the edge took the event, same unit; replay: equal to `time`."""
+    values: NDArray[np.float64]
+    """float64[n, len(METRICS)]; NaN where the event does not say."""
+    id_high: NDArray[np.uint64]
+    id_low: NDArray[np.uint64]
+    """The event id as 128 bits: the uuid itself, or BLAKE2b-128 of any other text."""
+    offset: NDArray[np.int64]
+    index: NDArray[np.int32]
+    over_limit: NDArray[np.uint8]
+    """1 where a value lay outside a configured limit (admitted, flagged)."""
+    partition: int = 0
+
+    def __len__(self) -> int:
+        """Return the number of events."""
+        return len(self.events)
+
+
+class Rejection(Struct, frozen=True):
+    """Why one input was refused.  It never carries the value."""
+
+    code: str
+    """Stable word for counters and answers, such as `negative` or `bad_time`."""
+    position: int
+    """Ordinal of the input in its body or stream."""
+    path: str
+    """Where in the event, such as `$.prompt.tokens`."""
+    reason: str
+    """For people: what was got and what was expected, without the value."""

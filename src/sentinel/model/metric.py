@@ -1,0 +1,28 @@
+"""The metrics of one event, in the order in which the core keeps their columns."""
+
+from typing import Final
+
+METRICS: Final = (
+    "latency_ms",
+    "ttft_ms",
+    "prompt_tokens",
+    "completion_tokens",
+    "total_tokens",
+    "cost_usd",
+    "tokens_per_second",
+    "error",
+)
+"""Column order of `Batch.values` and of a series' metric byte: append, never reorder."""
+
+METRIC_INDEX: Final = {name: index for index, name in enumerate(METRICS)}
+
+UNITS: Final = {
+    "latency_ms": "ms",
+    "ttft_ms": "ms",
+    "prompt_tokens": "tokens",
+    "completion_tokens": "tokens",
+    "total_tokens": "tokens",
+    "cost_usd": "usd",
+    "tokens_per_second": "tokens/s",
+    "error": "ratio",
+}
