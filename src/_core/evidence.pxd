@@ -7,9 +7,9 @@ largest few of the window reach.  *record*: one sample far beyond the largest of
 *failures*: 5 of the last 20 calls failed, at least five times the usual share.
 
 What is ordinary is frozen when a test opens, since the window goes on learning.  It closes when ten
-samples in a row lie nearer to the usual than to what it had to exceed (failures: when the share has fallen to twice the
-usual of then, or to one call in twenty), when the shift has lasted for 400 samples and is the
-window's own by now, or when the series has been silent for fifteen minutes of T.
+samples in a row lie nearer to the usual than to what it had to exceed (failures: when the share has
+fallen to twice the usual of then, or to one call in twenty), when the shift has lasted for 400
+samples and is the window's own by now, or when the series has been silent for fifteen minutes of T.
 
 A test judges a sample before it enters the window, needs a hundred samples to be armed, and reads
 nothing but its own series.
@@ -69,8 +69,9 @@ cdef struct Evidence:
     int64_t first_time      # the first sample of the run of hits that is under way
     int64_t first_offset
     int32_t first_index
-    double limit            # while open: what a sample must exceed to keep it open; half way from
-                            # the usual to the threshold, else a slow drift opens and closes at it
+    # While open, what a sample must exceed to keep it open: half way from the usual to the
+    # threshold, else a slow drift opens and closes at it.
+    double limit
     uint32_t recent         # bit i: the sample i before the newest was a hit
     uint16_t open_for       # samples since it opened
     uint8_t open            # bit t: test t is open
@@ -124,7 +125,8 @@ cdef inline void note_hit(Evidence* e, bint hit, int memory, const Moment* at) n
     e.recent = (e.recent << 1) | hit
 
 
-cdef inline void start_case(Case* case, const Evidence* e, const Window* w, int test) noexcept nogil:
+cdef inline void start_case(Case* case, const Evidence* e, const Window* w,
+                            int test) noexcept nogil:
     case.test = test
     case.opened = True
     case.drifting = False

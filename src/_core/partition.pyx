@@ -12,8 +12,9 @@ import numpy as np
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
 
-from sentinel._core.bank cimport Bank, METRICS, Samples, Series
+from sentinel._core.bank cimport Bank
 from sentinel._core.recent cimport RecentIds
+from sentinel._core.step cimport METRICS, Samples, Series
 
 # State of an event, as bits
 cdef enum:
@@ -25,8 +26,9 @@ cdef enum:
 
     ERROR = 7
 
-    # Slots kept for `__other__`: one key a tenant, for this many tenants.
-    OTHER_TENANTS = 128
+    # Series of `__other__`: one key a tenant, for this many tenants.
+    OTHER_MAX = METRICS * 128
+    BATCH_EVENTS = 65536    # the largest batch for whose new series slots are kept
 
 EVENT_REPEATED = REPEATED
 EVENT_LATE = LATE
@@ -77,7 +79,10 @@ cdef class Partition:
     cdef int32_t* slots             # by number and metric; -1 where no series is
     cdef Py_ssize_t key_room
     cdef Py_ssize_t ordinary        # series that are not __other__
+    cdef Py_ssize_t others          # and those that are
     cdef int64_t next_sweep
+    cdef set leaving                # slots of series that went in this batch: still to be named
+    cdef list leaving_keys
     # The samples of one run
     cdef int32_t* slot
     cdef double* value
@@ -86,7 +91,8 @@ cdef class Partition:
 
     def __cinit__(self, *, Py_ssize_t max_series=100_000, int64_t lateness_ns=10_000_000_000,
                   int64_t stale_ns=7 * 24 * 3600 * 1_000_000_000, **rules):
-        self.bank = Bank(capacity=max_series + METRICS * OTHER_TENANTS, **rules)
+        # Twice the series, and a batch of new ones: what went idle leaves when its batch is read.
+        self.bank = Bank(capacity=2 * (max_series + OTHER_MAX) + METRICS * BATCH_EVENTS, **rules)
         self.recent = RecentIds()
         self.max_series = max_series
         self.lateness_ns = lateness_ns
@@ -94,6 +100,8 @@ cdef class Partition:
         self.key_numbers = {}
         self.keys = []
         self.free_keys = []
+        self.leaving = set()
+        self.leaving_keys = []
 
     def __dealloc__(self):
         free(self.slots)
@@ -132,28 +140,39 @@ cdef class Partition:
         """Return the slot of a new series of `key`; -1 where there is no room for one."""
         cdef int number
         cdef int32_t slot
-        if key[2] != OTHER and self.ordinary >= self.max_series:
+        known = self.slot_of(key, metric)
+        if known is not None:
+            return known
+        if self.others >= OTHER_MAX if key[2] == OTHER else self.ordinary >= self.max_series:
             return -1
         number = self.number_of(key)
-        slot = self.slots[number * METRICS + metric]
-        if slot >= 0:
-            return slot
         slot = self.bank.take_slot(number, metric)
         if slot >= 0:
             self.slots[number * METRICS + metric] = slot
             self.ordinary += key[2] != OTHER
+            self.others += key[2] == OTHER
         elif all(self.slots[number * METRICS + m] < 0 for m in range(METRICS)):
             self.forget_key(number)
         return slot
 
     cdef int forget_key(self, int number) except -1:
         del self.key_numbers[self.keys[number]]
-        self.keys[number] = None
-        self.free_keys.append(number)
+        self.leaving_keys.append(number)
+        return 0
+
+    cdef int let_go(self) except -1:
+        """Give back the slots and numbers of what the last batch forgot: nobody asks any more."""
+        for slot in self.leaving:
+            self.bank.release(slot)
+        for number in self.leaving_keys:
+            self.keys[number] = None
+        self.free_keys += self.leaving_keys
+        self.leaving.clear()
+        self.leaving_keys.clear()
         return 0
 
     cdef int forget_idle(self) except -1:
-        """Give back the slots of series that have been idle for too long."""
+        """Forget series that have been idle for too long; verdicts of this batch may name them."""
         cdef Py_ssize_t slot
         cdef Series* s
         cdef int number, metric
@@ -162,20 +181,23 @@ cdef class Partition:
             s = self.bank.at(<int32_t> slot)
             if not s.live or s.last == 0:
                 continue
-            if self.clock - s.last <= self.bank.idle_ns:
+            if self.clock - s.last <= self.bank.rules.idle_ns:
                 if s.last < earliest:
                     earliest = s.last
+                continue
+            if slot in self.leaving:
                 continue
             number = s.key
             self.slots[number * METRICS + s.metric] = -1
             self.ordinary -= self.keys[number][2] != OTHER
-            self.bank.release(<int32_t> slot)
+            self.others -= self.keys[number][2] == OTHER
+            self.leaving.add(slot)
             for metric in range(METRICS):
                 if self.slots[number * METRICS + metric] >= 0:
                     break
             else:
                 self.forget_key(number)
-        self.next_sweep = earliest + self.bank.idle_ns
+        self.next_sweep = earliest + self.bank.rules.idle_ns
         return 0
 
     def key_of(self, int slot):
@@ -214,7 +236,7 @@ cdef class Partition:
         found = []
         for slot in range(self.bank.reached):
             s = self.bank.at(<int32_t> slot)
-            if s.live and not (s.last and self.clock - s.last > self.bank.idle_ns):
+            if s.live and not (s.last and self.clock - s.last > self.bank.rules.idle_ns):
                 found.append(slot)
         return found
 
@@ -249,8 +271,6 @@ cdef class Partition:
         """
         cdef Py_ssize_t n = key.shape[0], i
         cdef Events e
-        cdef Samples c
-        cdef int rc
         if not (time.shape[0] == received.shape[0] == values.shape[0] == id_high.shape[0]
                 == id_low.shape[0] == offset.shape[0] == index.shape[0] == n):
             raise ValueError("expected columns of one length")
@@ -263,6 +283,7 @@ cdef class Partition:
             return clock, state
         if self.clock > self.next_sweep + HOUR_NS:
             self.forget_idle()
+        self.let_go()
         watched = np.zeros(n, np.uint8)
         numbers = np.empty(len(keys), np.int32)
         cdef int64_t[::1] clock_view = clock
@@ -273,18 +294,17 @@ cdef class Partition:
             if not 0 <= key[i] < number.shape[0]:
                 raise IndexError("expected keys of this batch")
         self.reserve(n * METRICS)
-        e.key = &key[0]
-        e.time = &time[0]
-        e.received = &received[0]
-        e.values = &values[0, 0]
-        e.id_high = &id_high[0]
-        e.id_low = &id_low[0]
-        e.offset = &offset[0]
-        e.index = &index[0]
-        e.number = &number[0]
-        e.clock = &clock_view[0]
-        e.state = &state_view[0]
-        e.watched = &watched_view[0]
+        e = Events(&key[0], &time[0], &received[0], &values[0, 0], &id_high[0], &id_low[0],
+                   &offset[0], &index[0], &number[0], &clock_view[0], &state_view[0],
+                   &watched_view[0])
+        self.judge_events(&e, n, keys, numbers)
+        return clock, state
+
+    cdef int judge_events(self, const Events* e, Py_ssize_t n, list keys, numbers) except -1:
+        """Turn events into samples and judge these, in one run unless the cap gets in the way."""
+        cdef Samples c
+        cdef Py_ssize_t i = 0
+        cdef int rc
         c.slot = self.slot
         c.value = self.value
         c.event = self.event
@@ -293,11 +313,10 @@ cdef class Partition:
         c.offset = e.offset
         c.index = e.index
         c.watched = e.watched
-        i = 0
         while i < n:
             numbers[:] = [self.key_numbers.get(k, -1) for k in keys]
             c.n = 0
-            while i < n and self.place(i, &e, keys, &c.n):
+            while i < n and self.place(i, e, keys, &c.n):
                 i += 1
             with nogil:
                 rc = self.bank.run(&c)
@@ -306,7 +325,7 @@ cdef class Partition:
             if i < n:
                 # The cap was reached while samples of series that are idle by now were waiting.
                 self.forget_idle()
-        return clock, state
+        return 0
 
     cdef int reserve(self, Py_ssize_t n) except -1:
         if n <= self.sample_room:
@@ -347,7 +366,8 @@ cdef class Partition:
             if values[metric] == values[metric] and (
                     number < 0 or self.slots[number * METRICS + metric] < 0):
                 fresh = True
-        if fresh and self.clock > self.next_sweep and self.ordinary + METRICS > self.max_series:
+        if fresh and self.clock > self.next_sweep and (
+                self.ordinary + METRICS > self.max_series or self.others + METRICS > OTHER_MAX):
             return False
         for metric in range(METRICS):
             if values[metric] != values[metric]:
@@ -366,7 +386,7 @@ cdef class Partition:
         return True
 
     cdef int32_t open_for(self, key, int metric, uint8_t* state) except? -1:
-        """Return the slot of a new series, that of `__other__` beyond the cap, or -1 for neither."""
+        """Return the slot of a new series, beyond the cap that of `__other__`, or -1."""
         cdef int32_t slot = self.open_series(key, metric)
         if slot >= 0:
             return slot

@@ -4,8 +4,9 @@
 Layout, little-endian (docs/formats/series-record.md): a head of 12 bytes (`SNTS`, version u16,
 metric u8, open tests u8, CRC-32 of everything else u32), then the body: offset at which the series
 stands i64, T of its last sample i64, window size, n, head i32, moments and CUSUM 6 f64, the run of
-hits under way i64 i64 i32 u32, the open tests' limit f64, length u16 and calm u16, tenant, environment, service and model each as u16 length and UTF-8,
-and the n samples as they lie in the ring, f64 each.
+hits under way i64 i64 i32 u32, the open tests' limit f64, length u16 and calm u16, tenant,
+environment, service and model each as u16 length and UTF-8, and the n samples as they lie in the
+ring, f64 each.
 """
 import struct
 import zlib
@@ -13,11 +14,11 @@ import zlib
 import numpy as np
 
 from libc.stdint cimport int32_t
-from libc.stdlib cimport free
-from libc.string cimport memcpy, memset
 
-from sentinel._core.bank cimport METRICS, Bank, Series
+from sentinel._core.bank cimport Bank
 from sentinel._core.moments cimport make_anew
+from sentinel._core.step cimport METRICS, Series
+from sentinel._core.summary cimport publish
 from sentinel._core.window cimport append, grow, ring_of, tame
 
 VERSION = 1
@@ -33,7 +34,6 @@ class BadRecord(ValueError):
 def save(Bank bank not None, int32_t slot, key, long long offset):
     """Return the record of a series that has seen every event below `offset`."""
     cdef Series* s
-    cdef Py_ssize_t i
     if not 0 <= slot < bank.reached or not bank.at(slot).live:
         raise IndexError(f"slot {slot} holds no series")
     s = bank.at(slot)
@@ -60,7 +60,7 @@ def read(const unsigned char[::1] record):
     BadRecord
         It is torn, or not a record of this version.
     """
-    key, metric, fields, ring, _ = _take_apart(record)
+    key, metric, fields, _, _ = _take_apart(record)
     return key, metric, fields[0], fields[3]
 
 
@@ -80,7 +80,7 @@ def load(Bank bank not None, int32_t slot, const unsigned char[::1] record, bint
     cdef int size = bank.rules.size
     if not 0 <= slot < bank.reached or not bank.at(slot).live or bank.at(slot).window.n:
         raise IndexError(f"slot {slot} holds no empty series")
-    key, metric, fields, ring, open_tests = _take_apart(record)
+    _, metric, fields, ring, open_tests = _take_apart(record)
     (offset, last, size_then, n, head, pivot, total, squares, floor, up, down, first_time,
      first_offset, first_index, recent, limit, open_for, calm_for) = fields
     s = bank.at(slot)
@@ -116,7 +116,7 @@ def load(Bank bank not None, int32_t slot, const unsigned char[::1] record, bint
         s.evidence.open_for = open_for
         s.evidence.calm_for = calm_for
         s.evidence.open = open_tests
-    bank.publish(s, slot)
+    publish(bank.summary_at(slot), &s.window, &s.moments)
     return offset
 
 
@@ -137,17 +137,22 @@ def _take_apart(record):
     fields = _BODY.unpack_from(body)
     at = _BODY.size
     names = []
-    for _ in range(4):
-        (length,) = _LENGTH.unpack_from(body, at)
-        at += _LENGTH.size
-        names.append(bytes(body[at:at + length]).decode())
-        at += length
+    try:
+        for _ in range(4):
+            (length,) = _LENGTH.unpack_from(body, at)
+            at += _LENGTH.size
+            names.append(bytes(body[at:at + length]).decode())
+            at += length
+    except (struct.error, UnicodeDecodeError) as error:
+        raise BadRecord("its names cannot be read") from error
+    if (len(body) - at) % 8:
+        raise BadRecord("lengths differ from what the record says")
     # A copy: names of any length leave the samples where a double may not stand.
     ring = np.frombuffer(bytes(body[at:]), "<f8")
     size, n, head = fields[2:5]
     if (metric >= METRICS or len(ring) != n or not 0 <= n <= size
             or not (0 <= head < n if n == size else head == n)):
         raise BadRecord("lengths differ from what the record says")
-    if not np.isfinite(ring).all():
-        raise BadRecord("a sample is not finite")
+    if not (np.isfinite(ring).all() and np.isfinite(fields[5:11]).all()):
+        raise BadRecord("a number is not finite")
     return tuple(names), metric, fields, ring, open_tests

@@ -6,23 +6,13 @@ import numpy as np
 from libc.math cimport fabs
 from libc.stdint cimport int32_t, uint8_t, uint32_t
 
-from sentinel._core.bank cimport (
-    CHUNK, CHUNK_BITS, Bank, Rules, Series, Summary, VOTE_CUSUM, VOTE_IQR, VOTE_MAD, VOTE_ZSCORE,
-    Verdict)
+from sentinel._core.bank cimport Bank
 from sentinel._core.evidence cimport Case
+from sentinel._core.outcome cimport Verdict
+from sentinel._core.step cimport (
+    VOTE_CUSUM, VOTE_IQR, VOTE_MAD, VOTE_ZSCORE, Rules, Series)
+from sentinel._core.summary cimport Summary, TURN_FENCE, TURN_LOAD, word_load
 from sentinel._core.window cimport ring_of
-
-cdef extern from *:
-    """
-    /* The reader's half of the sequence lock that `bank` writes under. */
-    #define TURN_LOAD(p) __atomic_load_n(&(p)->turn, __ATOMIC_ACQUIRE)
-    #define TURN_FENCE() __atomic_thread_fence(__ATOMIC_ACQUIRE)
-    static inline double word_load(const double *p) {
-        double v; __atomic_load(p, &v, __ATOMIC_RELAXED); return v; }
-    """
-    uint32_t TURN_LOAD(const Summary*) noexcept nogil
-    void TURN_FENCE() noexcept nogil
-    double word_load(const double*) noexcept nogil
 
 cdef enum:
     SCORE_MAX = 1000        # of statistic / threshold, and the score of what has no scale
@@ -55,8 +45,8 @@ def fired(Bank bank not None):
     cdef const Rules* r = &bank.rules
     cdef double width
     out = []
-    for i in range(bank.verdict_count):
-        v = &bank.verdicts[bank.verdict_order[i]]
+    for i in range(bank.out.verdict_count):
+        v = &bank.out.verdicts[bank.out.order[i]]
         if not v.votes:
             continue
         z = number_or_none(v.z)
@@ -90,7 +80,7 @@ def verdicts(Bank bank not None):
     `iqr`, `mad`, `cusum` (NaN: no spread, and another value), and the baseline: `mean`, `stddev`,
     `q1`, `median`, `q3`, `spread` (the MAD).
     """
-    cdef Py_ssize_t i, n = bank.verdict_count
+    cdef Py_ssize_t i, n = bank.out.verdict_count
     cdef const Verdict* v
     whole = np.empty((5, n), np.int32)
     bits = np.empty((3, n), np.uint8)
@@ -99,7 +89,7 @@ def verdicts(Bank bank not None):
     cdef uint8_t[:, ::1] b = bits
     cdef double[:, ::1] r = real
     for i in range(n):
-        v = &bank.verdicts[bank.verdict_order[i]]
+        v = &bank.out.verdicts[bank.out.order[i]]
         w[0, i] = v.sample
         w[1, i] = v.event
         w[2, i] = v.slot
@@ -137,8 +127,8 @@ def cases(Bank bank not None):
     cdef Py_ssize_t i
     cdef const Case* case
     found = []
-    for i in range(bank.case_count):
-        case = &bank.cases[i]
+    for i in range(bank.out.case_count):
+        case = &bank.out.cases[i]
         found.append({
             "event": case.event, "slot": case.slot, "metric": bank.at(case.slot).metric,
             "test": case.test, "opened": bool(case.opened), "drifting": bool(case.drifting),
@@ -164,7 +154,7 @@ def summary(Bank bank not None, int32_t slot):
     cdef double mean, deviation, q1, median, q3, mad, p95, p99
     if not 0 <= slot < bank.reached:
         raise IndexError(f"slot {slot} holds no series")
-    p = bank.summaries[slot >> CHUNK_BITS] + (slot & (CHUNK - 1))
+    p = bank.summary_at(slot)
     with nogil:
         while True:
             turn = TURN_LOAD(p)
