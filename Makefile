@@ -15,7 +15,7 @@ check: $(VENV)/built
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/cython-lint src/_core
+	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint src/_core
 
 sanitize: $(VENV)/built
 	tests/sanitize.sh

@@ -3,9 +3,13 @@
 SentinelError
 ├── SettingsError          a configuration that cannot be used
 ├── InputError             a file or stream that cannot be read at all
+├── QueryError             a question to a store that cannot be answered
+├── JournalFull            the journal takes no more for now
 └── StateError             saved state that cannot be used
     ├── TornState          its checksum or its length is wrong
-    └── ForeignState       whole, but of another log, format or configuration
+    ├── ForeignState       whole, but of another log, format or configuration
+    ├── Fenced             somebody else owns it by now
+    └── Gap                whole, but not at the position where it was expected
 
 Bad telemetry is none of these: it is a `Rejection`, a value that is counted.
 """
@@ -35,6 +39,18 @@ class InputError(SentinelError):
     code = "input"
 
 
+class QueryError(SentinelError):
+    """A question to a store that cannot be answered as asked; the store itself is well."""
+
+    code = "query"
+
+
+class JournalFull(SentinelError):
+    """Too much waits to be written, or the disk has no room: nothing was kept, try again later."""
+
+    code = "journal_full"
+
+
 class StateError(SentinelError):
     """Saved state that cannot be used."""
 
@@ -51,3 +67,15 @@ class ForeignState(StateError):
     """The bytes are whole but belong to another log, format version or configuration."""
 
     code = "state_foreign"
+
+
+class Fenced(StateError):
+    """Another owner raised the epoch: whoever gets this has lost the state and must not go on."""
+
+    code = "state_fenced"
+
+
+class Gap(StateError):
+    """Positions are missing, or were passed already, between what is kept and what was expected."""
+
+    code = "state_gap"

@@ -40,7 +40,10 @@ class _Subject(Struct):
     """What has been told of equal incidents: same tenant, environment, service, model and type."""
 
     opened_at: int
+    """T at which the last opening was told; 0 where none was."""
     held_back: int = 0
+    severity: Severity = "info"
+    """As it was told last."""
 
 
 class _State(Struct):
@@ -54,6 +57,8 @@ class Grouper:
     def __init__(self, rules: GroupingRules) -> None:
         self._rules = rules
         self._state = _State()
+        self.held_back = 0
+        """Alerts held back since this process began."""
 
     def save(self) -> bytes:
         """Return what has been told, as MessagePack."""
@@ -98,7 +103,8 @@ class Grouper:
                 return None
             return self._alert("resolve", event, told, subject)
         if told.sequence == 0:
-            if self._rules.enabled and self._is_held(subject, event.clock):
+            if self._rules.enabled and self._is_held(subject, event):
+                self.held_back += event.kind == "open"
                 return None
             subject.opened_at = event.clock
             return self._alert("open", event, told, subject)
@@ -108,8 +114,12 @@ class Grouper:
             return self._alert("repeat", event, told, subject)
         return None
 
-    def _is_held(self, subject: _Subject, clock: int) -> bool:
-        return subject.opened_at > 0 and clock - subject.opened_at < self._rules.window_secs * NS
+    def _is_held(self, subject: _Subject, event: IncidentEvent) -> bool:
+        """Say whether an equal one was told just before; what is worse than that passes."""
+        worse = SEVERITIES.index(event.incident.severity) > SEVERITIES.index(subject.severity)
+        if worse or event.kind == "escalate" or subject.opened_at == 0:
+            return False
+        return event.clock - subject.opened_at < self._rules.window_secs * NS
 
     def _subject_of(self, incident: Incident) -> _Subject:
         names = (
@@ -139,6 +149,7 @@ class Grouper:
         told.severity = incident.severity
         told.told_at = event.clock
         held_back, subject.held_back = subject.held_back, 0
+        subject.severity = incident.severity
         return Alert(
             id="alt-" + hashed(field(incident.id) + field(told.sequence)),
             incident=incident.id,

@@ -58,7 +58,8 @@ def _parser(command: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"llm-sentinel {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name, purpose in _COMMANDS.items():
-        one = commands.add_parser(name, help=purpose, description=purpose.capitalize() + ".")
+        sentence = f"{purpose[0].upper()}{purpose[1:]}."
+        one = commands.add_parser(name, help=purpose, description=sentence)
         if name == command:
             module = import_module(f"sentinel.cli.{name}")
             module.add_arguments(one)

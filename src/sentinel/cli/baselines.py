@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from sentinel.checkpoints.disk import DiskCheckpoint
 from sentinel.cli.configuration import add_config, settings_of
-from sentinel.errors import InputError
+from sentinel.errors import InputError, SentinelError
 from sentinel.replay.run import Replay
 
 
@@ -87,7 +87,10 @@ def _export(replay: Replay, path: str) -> None:
     if path == "-":
         sys.stdout.buffer.write(lines)
     else:
-        Path(path).write_bytes(lines)
+        try:
+            Path(path).write_bytes(lines)
+        except OSError as error:
+            raise SentinelError(f"{path}: {error.strerror or error}") from error
         sys.stderr.write(f"{len(records):,} series written to {path}\n")
 
 

@@ -16,17 +16,31 @@ _COLOURS = {"critical": "31;1", "warning": "33;1", "info": "36"}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add seed and pace."""
-    parser.add_argument("--seed", type=int, default=7, help="other traffic, other incidents (7)")
+    parser.add_argument("--seed", type=_seed, default=7, help="other traffic, other incidents (7)")
     parser.add_argument(
         "--seconds",
-        type=float,
+        type=_pace,
         default=55.0,
         help=f"how long to take over the {LIVE_SECONDS} live seconds (55; 0: no pauses)",
     )
 
 
+def _seed(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"got {text}, must be >= 0")
+    return number
+
+
+def _pace(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds <= 86_400:
+        raise argparse.ArgumentTypeError(f"got {text}, must be 0 to 86400")
+    return seconds
+
+
 def run(options: argparse.Namespace) -> int:
-    """Learn two weeks, then watch two minutes; exits with 1 where an incident is missed or false."""
+    """Learn two weeks, watch two minutes; exits with 1 where an incident is missed or false."""
     traffic = Traffic(options.seed)
     replay = Replay(Settings(), log_id=f"demo-{options.seed}")
     show = _Show(replay)

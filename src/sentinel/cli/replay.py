@@ -60,10 +60,11 @@ def run(options: argparse.Namespace) -> int:
         saved = checkpoint.read()
         if saved is not None:
             replay.restore(saved)
-    readers = [FileReader(path, options.batch_size) for path in options.files]
     began = time.monotonic()
     write = _Writer(options)
-    with _progress(readers) as tick:
+    with contextlib.ExitStack() as stack:
+        readers = [stack.enter_context(FileReader(p, options.batch_size)) for p in options.files]
+        tick = stack.enter_context(_progress(readers))
         for step in replay.feed(body for reader in readers for body in reader.bodies()):
             write.step(step)
             tick(replay.counts)

@@ -2,11 +2,11 @@
 
 import argparse
 import csv
+import io
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TextIO
 
 import numpy as np
 
@@ -16,6 +16,10 @@ from sentinel.errors import InputError
 from sentinel.settings.middle import engine_rules
 
 _ROWS = 4096
+_SCALES = ((1e11, 1e9), (1e14, 1e6), (1e17, 1e3))
+"""An epoch number below the first is in seconds, then ms, then us, else ns: as intake reads it."""
+_TIME_MAX = 2**62
+"""Nanoseconds, to both sides of 1970: about 146 years."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print one score a row: r / (1 + r), r the largest vote; from 0.5 up it is anomalous."""
     series = PlainSeries(engine_rules(settings_of(options)))
-    last = -(2**62)
+    last = -_TIME_MAX
     for rows in _in_blocks(_rows(options.file)):
         times = np.maximum.accumulate(np.array([last, *(time for time, _ in rows)], np.int64))[1:]
         last = int(times[-1])
@@ -54,7 +58,9 @@ def _in_blocks(rows: Iterator[tuple[int, float]]) -> Iterator[list[tuple[int, fl
 
 def _rows(path: str) -> Iterator[tuple[int, float]]:
     try:
-        file: TextIO = sys.stdin if path == "-" else Path(path).open(newline="")  # noqa: SIM115
+        # A byte order mark is what a spreadsheet writes.
+        raw = sys.stdin.buffer if path == "-" else Path(path).open("rb")  # noqa: SIM115
+        file = io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from error
     with file:
@@ -81,11 +87,14 @@ def _row(place: str, row: list[str]) -> tuple[int, float]:
 
 def _nanoseconds(place: str, text: str) -> int:
     try:
-        return int(float(text) * 1e9)
-    except (ValueError, OverflowError):
-        pass
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise InputError(f"{place}: timestamp is neither a time nor a number") from error
-    return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1e6) * 1000
+        number = float(text)
+        scaled = number * next((scale for end, scale in _SCALES if abs(number) < end), 1.0)
+    except ValueError:
+        try:
+            at = datetime.fromisoformat(text)
+        except ValueError as error:
+            raise InputError(f"{place}: timestamp is neither a time nor a number") from error
+        scaled = (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1e9
+    if not abs(scaled) <= _TIME_MAX:
+        raise InputError(f"{place}: timestamp is out of range")
+    return int(scaled)

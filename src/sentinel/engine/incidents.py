@@ -15,28 +15,24 @@ from numpy.typing import NDArray
 
 from sentinel._core import reports
 from sentinel._core.partition import EVENT_OVERFLOWED, EVENT_REPEATED, EVENT_STALE, OTHER
-from sentinel.engine.cases import (
-    Case,
-    evidence_of,
-    example_of,
-    rank_of,
-    votes_of,
-)
+from sentinel.engine.cases import Case, evidence_of, rank_of, votes_of
+from sentinel.engine.open_incident import OpenIncident
 from sentinel.engine.rules import NS
 from sentinel.engine.wording import title_of
-from sentinel.model.batch import Batch, Key
+from sentinel.model.batch import NOTHING, Batch, Key
+from sentinel.model.control import Control
 from sentinel.model.identity import field as id_field
 from sentinel.model.identity import fingerprint, hashed
 from sentinel.model.incident import (
+    Act,
     Evidence,
-    Example,
     Impact,
     Incident,
     IncidentEvent,
     IncidentEventKind,
 )
 from sentinel.model.instant import instant
-from sentinel.model.metric import METRIC_INDEX
+from sentinel.model.metric import METRICS
 from sentinel.model.severity import SEVERITIES
 
 if TYPE_CHECKING:
@@ -46,57 +42,9 @@ SILENT_NS = 900 * NS
 """A series that has been silent for longer, in T, closes its tests; the core holds the same."""
 PROGRESS_NS = 60 * NS
 """How often, in T, an open incident says how it stands."""
-EXAMPLES = 5
 
 # What comes first of what happens before or at one event
 _SILENCE, _CASES, _HIT = range(3)
-
-
-class OpenIncident(Struct):
-    """An incident that is open, with what is counted while it is."""
-
-    key: Key
-    incident: Incident
-    tests: list[tuple[int, int]]
-    """Metric and test numbers of the tests that are open."""
-    progress_at: int
-    """T at which it next says how it stands."""
-    calls: int = 0
-    hits: int = 0
-    peak: float = 0.0
-    examples: list[Example] = field(default_factory=list)
-
-    def standing(self, **changes: Any) -> Incident:
-        """Return the incident as it stands now."""
-        return structs.replace(
-            self.incident,
-            impact=Impact(calls=self.calls, hits=self.hits),
-            peak=self.peak,
-            examples=list(self.examples),
-            **changes,
-        )
-
-    def count_hit(self, batch: Batch, at: int, metrics: list[int]) -> None:
-        """Count one event against it, and keep it as an example if it is among the strangest."""
-        watched = {metric for metric, _ in self.tests}
-        if watched.isdisjoint(metrics):
-            return
-        self.hits += 1
-        main = METRIC_INDEX[self.incident.metric]
-        if main not in metrics:
-            return
-        if batch.events[at].event_id == self.examples[0].event_id:
-            return
-        value = float(batch.values[at, main])
-        self.peak = max(self.peak, value)
-        if len(self.examples) < EXAMPLES:
-            self.examples.append(example_of(batch.events[at], value))
-            return
-        # The first stays: it is the call that opened the incident.
-        weakest = min(range(1, EXAMPLES), key=lambda i: self.examples[i].value)
-        if value > self.examples[weakest].value:
-            del self.examples[weakest]
-            self.examples.append(example_of(batch.events[at], value))
 
 
 class _Point(Struct):
@@ -118,6 +66,8 @@ class _View(Struct):
     state: NDArray[np.uint8]
     verdicts: dict[str, Any]
     codes: dict[Key, int]
+    hits: dict[Key, list[tuple[int, int]]] = field(default_factory=dict)
+    """Slot and metric of the series with hits; a series that was forgotten amidst it has two."""
 
     def first_after(self, clock: int) -> int:
         """Return the first event at which T is beyond `clock`; n where none is."""
@@ -133,15 +83,36 @@ class IncidentBook:
         self._thresholds = thresholds
         self.open: dict[Key, OpenIncident] = {}
 
+    def restore(self, saved: list[OpenIncident], voters: list[int]) -> None:
+        """Take up open incidents; the core has its series already.
+
+        A test that the core does not hold open, since its window has another size now, or that no
+        detector feeds any more, would never close: it goes, and an incident that has none left ends
+        at the next T.
+        """
+        self.open = {live.key: live for live in saved}
+        for live in saved:
+            live.tests = [test for test in live.tests if self._is_open(live.key, *test, voters)]
+
+    def _is_open(self, key: Key, metric: int, test: int, voters: list[int]) -> bool:
+        if not voters[metric] and METRICS[metric] != "error":
+            return False
+        slot = self._core.slot_of(key, metric)
+        return slot is not None and bool(reports.open_tests(self._core.bank, slot) >> test & 1)
+
     def follow(
         self, batch: Batch, clock: NDArray[np.int64], state: NDArray[np.uint8]
     ) -> list[IncidentEvent]:
         """Return what happened to incidents in the batch that the core has just judged."""
         cases = reports.cases(self._core.bank)
-        if not cases and not self.open:
+        if not len(batch) or not (cases or self.open):
             return []
         codes = {key: code for code, key in enumerate(batch.keys)}
         view = _View(batch, clock, state, reports.verdicts(self._core.bank), codes)
+        for slot in np.unique(view.verdicts["slot"][view.verdicts["hit"] != 0]).tolist():
+            found = self._core.key_of(slot)
+            if found is not None:
+                view.hits.setdefault(Key(*found[0]), []).append((slot, found[1]))
         by_key: dict[Key, list[Case]] = {key: [] for key in self.open}
         for case in cases:
             found = self._core.key_of(case["slot"])
@@ -154,6 +125,34 @@ class IncidentBook:
         told.sort(key=lambda item: item[:4])
         return [item[4] for item in told]
 
+    def advance(self, clock: int) -> list[IncidentEvent]:
+        """Return what happens to incidents because T has come to `clock` without an event."""
+        at = np.array([clock], np.int64)
+        view = _View(NOTHING, at, np.zeros(1, np.uint8), {}, {})
+        told = [
+            (due, key, number, event)
+            for key in list(self.open)
+            for number, (_, due, event) in enumerate(self._follow_key(view, key, []))
+        ]
+        return [item[3] for item in sorted(told, key=lambda item: item[:3])]
+
+    def act(self, control: Control, clock: int) -> list[IncidentEvent]:
+        """Do what a person asks; nothing where the incident is not open any more.
+
+        An incident that is resolved by hand is over.  Its tests stay open in the core until what
+        they saw has passed, so the same trouble does not open the next incident at once.
+        """
+        live = next((o for o in self.open.values() if o.incident.id == control.incident), None)
+        if live is None:
+            return []
+        act = Act(by=control.by, at=instant(clock), note=control.note)
+        if control.kind == "acknowledge":
+            live.incident = structs.replace(live.incident, state="acknowledged", acknowledged=act)
+            return [_event("acknowledge", clock, live.standing())]
+        del self.open[live.key]
+        ended = live.standing(state="resolved", ended_at=instant(clock), resolved=act)
+        return [_event("close", clock, ended)]
+
     # One key
 
     def _follow_key(
@@ -163,7 +162,7 @@ class IncidentBook:
         events = self._events_of(view, key)
         counted = 0
         for point in [*self._points(view, key, cases, events), None]:
-            end = len(view.batch) if point is None else point.event
+            end = len(view.clock) if point is None else point.event
             live = self.open.get(key)
             while live is not None and view.first_after(live.progress_at - 1) < end + (
                 point is not None and live.progress_at <= point.clock
@@ -176,10 +175,18 @@ class IncidentBook:
             if live is not None:
                 counted = self._count(live, events, counted, end)
             if point is None:
-                return
+                break
             counted = max(counted, int(np.searchsorted(events, point.event)))
             for kind, incident in self._apply(view, key, point):
                 yield point.event, point.clock, _event(kind, point.clock, incident)
+        live = self.open.get(key)
+        if live is not None:
+            live.spoke = {
+                metric: reports.last_of(self._core.bank, slot)
+                for metric in live.metrics()
+                for slot in (self._core.slot_of(key, metric),)
+                if slot is not None
+            }
 
     @staticmethod
     def _count(live: OpenIncident, events: NDArray[np.int64], counted: int, end: int) -> int:
@@ -213,10 +220,14 @@ class IncidentBook:
 
         slots: dict[int, int] = {}
         live = self.open.get(key)
-        for metric, _ in live.tests if live else ():
-            slot = self._core.slot_of(key, metric)
-            if slot is not None:
-                slots[slot] = metric
+        if live is not None:
+            for metric, ended_at in _silences(view, events, live):
+                closing = {"metric": metric, "test": None, "opened": False}
+                point(view.first_after(ended_at), ended_at, _SILENCE).cases.append(closing)
+            for metric in live.metrics():
+                slot = self._core.slot_of(key, metric)
+                if slot is not None:
+                    slots[slot] = metric
         for case in cases:
             slots[case["slot"]] = case["metric"]
             if case["ended_at"]:
@@ -230,9 +241,11 @@ class IncidentBook:
             if view.clock[-1] > ended_at:
                 closing = {"metric": metric, "test": None, "opened": False}
                 point(view.first_after(ended_at), ended_at, _SILENCE).cases.append(closing)
-        if len(events) and slots:
+        watched = {*slots.values(), *(live.metrics() if live is not None else ())}
+        mine = [slot for slot, metric in view.hits.get(key, ()) if metric in watched]
+        if mine:
             verdicts = view.verdicts
-            rows = np.flatnonzero((verdicts["hit"] != 0) & np.isin(verdicts["slot"], list(slots)))
+            rows = np.flatnonzero((verdicts["hit"] != 0) & np.isin(verdicts["slot"], mine))
             for row in rows.tolist():
                 at = int(verdicts["event"][row])
                 hit = point(at, int(view.clock[at]), _HIT)
@@ -300,6 +313,24 @@ class IncidentBook:
     def _same_key(self, slot: int, other: int) -> bool:
         mine, others = self._core.key_of(int(slot)), self._core.key_of(other)
         return mine is not None and others is not None and mine[0] == others[0]
+
+
+def _silences(
+    view: _View, events: NDArray[np.int64], live: OpenIncident
+) -> Iterator[tuple[int, int]]:
+    """Yield (metric, when it had been silent for too long) of tests that came open to this batch.
+
+    From the events alone: the core may have forgotten a series by now.
+    """
+    if not live.tests:
+        yield -1, int(view.clock[0]) - 1
+    for metric in live.metrics():
+        if metric not in live.spoke:
+            continue
+        mine = events[~np.isnan(view.batch.values[events, metric])]
+        spoke = np.concatenate(([live.spoke[metric]], view.clock[mine], view.clock[-1:]))
+        for before in np.flatnonzero(np.diff(spoke) > SILENT_NS).tolist():
+            yield metric, int(spoke[before]) + SILENT_NS
 
 
 def _event(kind: IncidentEventKind, clock: int, incident: Incident) -> IncidentEvent:

@@ -17,15 +17,17 @@ from sentinel._core.partition import (
 )
 from sentinel._core.partition import Partition as Core
 from sentinel.engine.anomalies import AnomalyWriter
-from sentinel.engine.incidents import IncidentBook, OpenIncident
+from sentinel.engine.incidents import IncidentBook
+from sentinel.engine.open_incident import OpenIncident
 from sentinel.engine.rules import NS, Rules
 from sentinel.errors import ForeignState, TornState
 from sentinel.model.anomaly import Anomaly
 from sentinel.model.baseline import BaselineSummary
 from sentinel.model.batch import Batch, Key
+from sentinel.model.control import Control
 from sentinel.model.identity import field
 from sentinel.model.incident import Incident, IncidentEvent
-from sentinel.model.metric import METRICS
+from sentinel.model.metric import METRIC_INDEX, METRICS
 
 FORMAT_VERSION = 1
 
@@ -131,6 +133,17 @@ class Partition:
             self.next_offset = int(batch.offset[-1]) + 1
         return Judgement(anomalies, happened, clock, state)
 
+    def advance(self, clock: int, next_offset: int) -> list[IncidentEvent]:
+        """Let T come to `clock`, as a tick of the log says, and move on behind it."""
+        self._core.clock = max(self._core.clock, clock)
+        self.pass_over(next_offset)
+        return self._incidents.advance(self.clock)
+
+    def act(self, control: Control, clock: int, next_offset: int) -> list[IncidentEvent]:
+        """Do what a person asked at `clock`, and move on to the position after it."""
+        self.pass_over(next_offset)
+        return self._incidents.act(control, clock)
+
     def pass_over(self, next_offset: int) -> None:
         """Move on to a position: what lies before it was refused by intake and has no batch."""
         self.next_offset = max(self.next_offset, next_offset)
@@ -141,7 +154,7 @@ class Partition:
         return sorted(standing, key=lambda incident: (incident.timestamp, incident.id))
 
     def baselines(self) -> list[BaselineSummary]:
-        """Return a summary of every series that is not idle, ordered by key and metric.
+        """Return a summary of every series that is not idle, in the order of `series_records`.
 
         Safe from any thread while another judges.
         """
@@ -157,7 +170,7 @@ class Partition:
                     *named[0], METRICS[named[1]], n, mean, stddev, q1, median, q3, mad, p95, p99
                 )
             )
-        return sorted(found, key=lambda baseline: baseline.names())
+        return sorted(found, key=lambda b: (b.names()[:4], METRIC_INDEX[b.metric]))
 
     # State
 
@@ -172,7 +185,7 @@ class Partition:
                 next_offset=self.next_offset,
                 clock=self.clock,
                 recent_ids=self._core.recent.save(),
-                incidents=list(self._incidents.open.values()),
+                incidents=[live for _, live in sorted(self._incidents.open.items())],
             )
         )
 
@@ -183,6 +196,23 @@ class Partition:
         return [
             records.save(self._core.bank, slot, name[0], self.next_offset) for name, slot in known
         ]
+
+    def named_records(self, since: int) -> list[tuple[bytes, bytes]]:
+        """Return name and record of every series that had a sample at or after T = `since`."""
+        bank, core = self._core.bank, self._core
+        found = []
+        for slot in core.live_slots():
+            name = core.key_of(slot)
+            if name is not None and reports.last_of(bank, slot) >= since:
+                key, metric = name
+                record = records.save(bank, slot, key, self.next_offset)
+                found.append(("\0".join((*key, METRICS[metric])).encode(), record))
+        return found
+
+    @property
+    def live_series(self) -> int:
+        """Return how many series have a baseline."""
+        return self._core.bank.live
 
     def restore(self, shared: bytes, series: list[bytes]) -> None:
         """Take up saved state; for a new partition only.
@@ -213,8 +243,8 @@ class Partition:
             self._core.recent.load(state.recent_ids)
         except ValueError as error:
             raise TornState(f"shared state: {error}") from error
-        self._incidents.open = {live.key: live for live in state.incidents}
         self._load(series, window_only=False)
+        self._incidents.restore(state.incidents, self.rules.voters())
 
     def adopt(self, series: list[bytes]) -> None:
         """Take up baselines: series records of any log, into series that are new here.

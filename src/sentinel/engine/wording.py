@@ -32,13 +32,20 @@ def say(value: float, unit: str) -> str:
     if unit == "ms":
         if value >= 120_000:
             return f"{value / 60_000:.1f} min"
-        return f"{value / 1000:.1f} s" if value >= 1000 else f"{value:.3g} ms"
+        # 999.6 rounded to three digits is a second.
+        return f"{value / 1000:.1f} s" if value >= 999.5 else f"{_rounded(value, 3)} ms"
     if unit == "ratio":
         share = 100 * value
-        return f"{share:.0f} %" if share >= 10 else f"{share:.2g} %"
+        return f"{share:.0f} %" if share >= 10 else f"{_rounded(share, 2)} %"
     if unit == "usd":
-        return f"${value:,.2f}" if value >= 1 else f"${value:.2g}"
-    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
+        return f"${value:,.2f}" if value >= 1 else f"${_rounded(value, 2)}"
+    return f"{value:,.0f}" if value >= 10 else _rounded(value, 2)
+
+
+def _rounded(value: float, digits: int) -> str:
+    """Return a number with so many digits that count, never in powers of ten."""
+    text = f"{value:.{digits}g}"
+    return f"{float(text):.12f}".rstrip("0").rstrip(".") if "e" in text else text
 
 
 def say_span(seconds: float) -> str:

@@ -150,7 +150,7 @@ def _refusal_of(error: Exception, position: int, text: bytes) -> Rejection:
         literal = at and _literal_before(text, int(at[1]))
         if literal:
             return _refusal(position, "bad_number", literal, "NaN or infinity, expected a number")
-        return _refusal(position, "not_json", "$", message[0].lower() + message[1:])
+        return _refusal(position, "not_json", "$", message)
     return _refusal(position, "not_json", "$", "a value that cannot be read")
 
 

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from msgspec import Struct
+from msgspec import Struct, structs
 from numpy.typing import NDArray
 
 from sentinel.model.event import Event
@@ -44,9 +44,61 @@ class Batch(Struct, frozen=True):
     """1 where a value lay outside a configured limit (admitted, flagged)."""
     partition: int = 0
 
+    def moved_to(self, offset: int) -> "Batch":
+        """Return the batch as one record of a log, at its offset."""
+        return structs.replace(self, offset=np.full(len(self), offset, np.int64))
+
     def __len__(self) -> int:
         """Return the number of events."""
         return len(self.events)
+
+
+def concatenated(batches: list[Batch]) -> Batch:
+    """Return batches of one partition, in position order, as one."""
+    if len(batches) == 1:
+        return batches[0]
+    codes: dict[Key, int] = {}
+    for batch in batches:
+        for name in batch.keys:
+            codes.setdefault(name, len(codes))
+    renumbered = [
+        np.array([codes[name] for name in batch.keys], np.int32)[batch.key] for batch in batches
+    ]
+    return Batch(
+        events=[event for batch in batches for event in batch.events],
+        keys=list(codes),
+        key=np.concatenate(renumbered),
+        **{name: np.concatenate([getattr(batch, name) for batch in batches]) for name in _COLUMNS},
+        partition=batches[0].partition,
+    )
+
+
+_COLUMNS = (
+    "time",
+    "received",
+    "values",
+    "id_high",
+    "id_low",
+    "offset",
+    "index",
+    "over_limit",
+)
+
+
+NOTHING = Batch(
+    events=[],
+    keys=[],
+    key=np.empty(0, np.int32),
+    time=np.empty(0, np.int64),
+    received=np.empty(0, np.int64),
+    values=np.empty((0, 8)),
+    id_high=np.empty(0, np.uint64),
+    id_low=np.empty(0, np.uint64),
+    offset=np.empty(0, np.int64),
+    index=np.empty(0, np.int32),
+    over_limit=np.empty(0, np.uint8),
+)
+"""A batch without events."""
 
 
 class Rejection(Struct, frozen=True):

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from sentinel.model.severity import Severity
 
-IncidentState = Literal["open", "resolved"]
+IncidentState = Literal["open", "acknowledged", "resolved"]
 IncidentType = Literal[
     "latency_spike",
     "latency_drift",
@@ -16,7 +16,7 @@ IncidentType = Literal[
     "error_rate_increase",
     "throughput_change",
 ]
-IncidentEventKind = Literal["open", "evidence", "escalate", "progress", "close"]
+IncidentEventKind = Literal["open", "evidence", "escalate", "progress", "acknowledge", "close"]
 
 
 class Observed(Struct, frozen=True, kw_only=True):
@@ -94,6 +94,14 @@ class Impact(Struct, frozen=True, kw_only=True):
     """Those of them that the open tests counted against it."""
 
 
+class Act(Struct, frozen=True, kw_only=True):
+    """What a person did about an incident."""
+
+    by: str
+    at: datetime
+    note: str
+
+
 class Incident(Struct, frozen=True, kw_only=True):
     """One cause: all tests that were open together on one (tenant, environment, service, model)."""
 
@@ -123,6 +131,9 @@ class Incident(Struct, frozen=True, kw_only=True):
     """At most five: the call that opened it, then the strangest of those that followed."""
     fingerprint: str
     """Hash of tenant, environment, service, model, type and first event id: free of position."""
+    acknowledged: Act | None = None
+    resolved: Act | None = None
+    """Who closed it by hand; None where it ended by itself."""
 
 
 class IncidentEvent(Struct, frozen=True, kw_only=True):

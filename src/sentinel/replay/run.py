@@ -15,6 +15,7 @@ from sentinel.model.batch import Batch, Rejection
 from sentinel.model.incident import Incident, IncidentEvent
 from sentinel.settings import Settings
 from sentinel.settings.middle import engine_rules, grouping_rules, intake_settings
+from sentinel.sources.file import Body
 
 LOG_ID = "replay"
 """The log of a stream that has no other: the position is the ordinal over all input."""
@@ -64,16 +65,21 @@ class Replay:
         self._intake = Intake(intake_settings(settings), key=_KEY, log_id=log_id)
         self._grouper = Grouper(grouping_rules(settings))
 
-    def feed(self, bodies: Iterable[bytes]) -> Iterator[Step]:
+    def feed(self, bodies: Iterable[Body]) -> Iterator[Step]:
         """Judge bodies in order and yield what came of each."""
         for body in bodies:
-            yield self.judge(body)
+            yield self.judge(body.data, lines=body.lines)
 
-    def judge(self, body: bytes) -> Step:
-        """Judge one body of whole lines, or one JSON array."""
+    def judge(self, body: bytes, *, lines: bool = True) -> Step:
+        """Judge one body of whole lines; without `lines`, one JSON array or object.
+
+        A stream must say which it is: a bad line that begins with a bracket is no array.
+        """
         partition, counts = self.partition, self.counts
         start = partition.next_offset
-        batch, rejections, consumed = self._intake.take(body, offset=start, received_at=None)
+        batch, rejections, consumed = self._intake.take(
+            body, offset=start, received_at=None, lines=lines
+        )
         judgement = partition.judge(batch)
         partition.pass_over(start + consumed)
         alerts = self._grouper.tell(judgement.incident_events)
