@@ -78,18 +78,11 @@ cdef class Bank:
             raise ValueError(f"expected idle_ns of at least {SILENT_NS}: before idle comes silence")
         if not 0 < capacity < 2**31:
             raise ValueError("expected 0 < capacity < 2**31")
-        if len(voters) != METRICS:
-            raise ValueError(f"expected voters for {METRICS} metrics, got {len(voters)}")
         cdef Py_ssize_t chunks = (capacity + CHUNK - 1) // CHUNK
-        for i in range(METRICS):
-            self.rules.voters[i] = voters[i]
+        self.set_thresholds(
+            voters=voters, zscore=zscore, iqr=iqr, mad=mad, cusum=cusum, drift=drift)
         self.rules.size = window_size
         self.rules.least = min_samples
-        self.rules.zscore = zscore
-        self.rules.iqr = iqr
-        self.rules.mad = mad
-        self.rules.cusum = cusum
-        self.rules.drift = drift
         set_ranks(&self.rules.full, window_size)
         self.rules.idle_ns = idle_ns
         self.capacity = capacity
@@ -176,6 +169,19 @@ cdef class Bank:
         if slot < 0:
             raise OverflowError(f"the bank holds {self.capacity} series")
         return slot
+
+    def set_thresholds(self, *, voters, double zscore, double iqr, double mad, double cusum,
+                       double drift):
+        """Judge by other thresholds from the next batch on; windows and sums stay."""
+        if len(voters) != METRICS:
+            raise ValueError(f"expected voters for {METRICS} metrics, got {len(voters)}")
+        for i in range(METRICS):
+            self.rules.voters[i] = voters[i]
+        self.rules.zscore = zscore
+        self.rules.iqr = iqr
+        self.rules.mad = mad
+        self.rules.cusum = cusum
+        self.rules.drift = drift
 
     # Judging
 

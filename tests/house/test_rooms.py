@@ -9,8 +9,8 @@ from house.tree import CORE, PACKAGE, imports_of, parsed, room_of, shown, under
 
 LAYERS = (
     {"cli"},
-    {"service"},
     {"demo"},
+    {"service"},
     {"api", "replay"},
     {"settings"},
     {"sources", "stores", "channels", "checkpoints"},

@@ -21,6 +21,16 @@ class Bank:
         capacity: int = 100_000,
         idle_ns: int = ...,
     ) -> None: ...
+    def set_thresholds(
+        self,
+        *,
+        voters: Sequence[int],
+        zscore: float,
+        iqr: float,
+        mad: float,
+        cusum: float,
+        drift: float,
+    ) -> None: ...
     def open(self, key: int = 0, metric: int = 0) -> int: ...
     def judge(
         self,

@@ -60,6 +60,15 @@ class Grouper:
         self.held_back = 0
         """Alerts held back since this process began."""
 
+    @property
+    def rules(self) -> GroupingRules:
+        """By which it groups."""
+        return self._rules
+
+    def configure(self, rules: bytes) -> None:
+        """Group by other rules from the next incident event on; given as JSON."""
+        self._rules = msgspec.json.decode(rules, type=GroupingRules)
+
     def save(self) -> bytes:
         """Return what has been told, as MessagePack."""
         return msgspec.msgpack.encode(self._state)

@@ -8,6 +8,7 @@ Exit codes: 0 done, 1 done and the answer is no, 2 the call or its input cannot 
 """
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from sentinel import __version__
 from sentinel.errors import SentinelError
 
 _COMMANDS = {
+    "serve": "take telemetry by HTTP, judge it, keep it and tell",
     "replay": "judge recorded telemetry: anomalies, incidents or alerts out",
     "score": "score any plain series of timestamp,value rows",
     "baselines": "list, export or import the baselines of a state folder",
@@ -32,6 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     parser = _parser(next((word for word in arguments if word in _COMMANDS), None))
     options = parser.parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A name may hold letters that the terminal cannot show.
+        sys.stdout.reconfigure(errors="backslashreplace")
     if options.command is None:
         parser.print_help()
         return 0
@@ -41,10 +46,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SentinelError as error:
         sys.stderr.write(f"sentinel: {error}\n")
         return 2
-    except BrokenPipeError:
-        # Whoever read our output has left: what is still buffered has no reader either.
+    except OSError as error:
+        # Edges translate their own, so it is our output that cannot be written, and what is still
+        # buffered neither.  That its reader has left is no error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        if isinstance(error, BrokenPipeError):
+            return 0
+        sys.stderr.write(f"sentinel: standard output: {error.strerror or error}\n")
+        return 2
     except KeyboardInterrupt:
         return 130
     return code

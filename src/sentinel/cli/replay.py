@@ -12,9 +12,11 @@ import msgspec
 
 from sentinel.checkpoints.disk import DiskCheckpoint
 from sentinel.cli.configuration import add_config, settings_of
+from sentinel.errors import InputError
 from sentinel.model.incident import Incident
 from sentinel.replay.run import Counts, Replay, Step
 from sentinel.sources.file import FileReader
+from sentinel.sources.journal_reader import read_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         metavar="FILE",
         help="NDJSON or a JSON array, also .gz and .zst; - is standard input; "
-        "several are one stream in the order given",
+        "several are one stream in the order given; or the folder of a journal",
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
@@ -54,7 +56,10 @@ def _positive(text: str) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Replay files; results on standard output, progress and a summary on standard error."""
-    replay = Replay(settings_of(options))
+    journal = _journal_of(options.files)
+    recorded = None if journal is None else read_folder(journal)
+    settings = settings_of(options)
+    replay = Replay(settings) if recorded is None else Replay(settings, recorded.log_id)
     checkpoint = DiskCheckpoint(options.state) if options.state else None
     if checkpoint is not None:
         saved = checkpoint.read()
@@ -62,18 +67,41 @@ def run(options: argparse.Namespace) -> int:
             replay.restore(saved)
     began = time.monotonic()
     write = _Writer(options)
-    with contextlib.ExitStack() as stack:
-        readers = [stack.enter_context(FileReader(p, options.batch_size)) for p in options.files]
-        tick = stack.enter_context(_progress(readers))
-        for step in replay.feed(body for reader in readers for body in reader.bodies()):
-            write.step(step)
-            tick(replay.counts)
+    if recorded is not None:
+        for record in recorded.records:
+            if record.offset >= replay.partition.next_offset:
+                write.step(replay.judge_record(record))
+    else:
+        with contextlib.ExitStack() as stack:
+            readers = [
+                stack.enter_context(FileReader(path, options.batch_size)) for path in options.files
+            ]
+            tick = stack.enter_context(_progress(readers))
+            for step in replay.feed(body for reader in readers for body in reader.bodies()):
+                write.step(step)
+                tick(replay.counts)
     if checkpoint is not None:
         checkpoint.write(replay.save())
     elif options.incidents:
         write.lines(replay.open_incidents())
     _summarise(replay.counts, len(replay.open_incidents()), time.monotonic() - began)
     return 0
+
+
+def _journal_of(files: list[str]) -> Path | None:
+    """Return the folder of a journal, if that is what is to be replayed.
+
+    Raises
+    ------
+    InputError
+        It is named among other files.
+    """
+    folders = [Path(name) for name in files if Path(name).is_dir()]
+    if not folders:
+        return None
+    if len(files) > 1:
+        raise InputError(f"{folders[0]}: a journal is a log of its own, replay it alone")
+    return folders[0]
 
 
 class _Writer:

@@ -1,11 +1,10 @@
 """What was planted against what was found."""
 
-from datetime import datetime, timedelta
 from statistics import median
 
 from msgspec import Struct
 
-from sentinel.demo.traffic import ROUTES, START, Plant
+from sentinel.demo.traffic import ROUTES, Plant, Traffic
 from sentinel.model.incident import Incident
 
 SLACK_SECONDS = 3.0
@@ -28,35 +27,35 @@ class Comparison(Struct, frozen=True):
         return median(self.delays) if self.delays else None
 
 
-def compare(plants: list[Plant], found: list[Incident]) -> Comparison:
+def compare(traffic: Traffic, found: list[Incident]) -> Comparison:
     """Match what was found with what was planted: same service and model, a fitting type and time.
 
     Every found incident that fits no planted one is false, a second one in the same place too
     unless it fits.
     """
+    plants = traffic.plants
     delays: dict[int, float] = {}
     false = []
     for incident in found:
-        number = _plant_of(plants, incident)
+        number = _plant_of(traffic, incident)
         if number is None:
             false.append(incident)
         else:
-            opened = (incident.timestamp - START).total_seconds()
-            delay = max(0.0, opened - plants[number].start)
+            delay = max(0.0, traffic.second_of(incident.timestamp) - plants[number].start)
             delays[number] = min(delay, delays.get(number, delay))
     missed = [plant for number, plant in enumerate(plants) if number not in delays]
     return Comparison(len(plants), len(found), missed, false, list(delays.values()))
 
 
-def _plant_of(plants: list[Plant], incident: Incident) -> int | None:
-    for number, plant in enumerate(plants):
+def _plant_of(traffic: Traffic, incident: Incident) -> int | None:
+    second = traffic.second_of(incident.timestamp)
+    for number, plant in enumerate(traffic.plants):
         route = ROUTES[plant.route]
         here = (incident.service, incident.model) == (route.service, route.model)
-        if here and incident.type in plant.types and _is_within(plant, incident.timestamp):
+        if (
+            here
+            and incident.type in plant.types
+            and plant.start <= second <= plant.end + SLACK_SECONDS
+        ):
             return number
     return None
-
-
-def _is_within(plant: Plant, at: datetime) -> bool:
-    start = START + timedelta(seconds=plant.start)
-    return start <= at <= START + timedelta(seconds=plant.end + SLACK_SECONDS)

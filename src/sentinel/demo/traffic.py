@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sentinel.model.event import Event, Prompt, Response
 
 START: Final = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
-"""Monday, when the live part begins; history ends a minute before."""
+"""A Monday, when the live part begins unless told otherwise; history ends a minute before."""
 HISTORY_DAYS: Final = 14
 HISTORY_CALLS: Final = 1_500
 """Calls of each service and model in the history: half more than a full window."""
@@ -87,13 +87,25 @@ def planted(seed: int) -> list[Plant]:
 
 
 class Traffic:
-    """The calls of one seed."""
+    """The calls of one seed.
 
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
+    Parameters
+    ----------
+    start : datetime
+        When the live part begins.
+    pace : float
+        How long a second of the live part takes; 0.5: twice as fast, with twice the calls a second.
+    """
+
+    def __init__(self, seed: int, *, start: datetime = START, pace: float = 1.0) -> None:
+        self.seed, self.start, self.pace = seed, start, pace
         self.plants = planted(seed)
         self.odd_call = (int(np.random.default_rng([seed, 2]).integers(len(ROUTES))), 11.0)
         """Route and second of one call that is strange by itself and means nothing."""
+
+    def second_of(self, when: datetime) -> float:
+        """Return the second of the live part at an instant."""
+        return (when - self.start).total_seconds() / self.pace
 
     def history(self) -> Iterator[bytes]:
         """Yield two weeks of ordinary calls as bodies of NDJSON."""
@@ -105,7 +117,7 @@ class Traffic:
             routes.append(np.full(HISTORY_CALLS, number))
         when, route = np.concatenate(times), np.concatenate(routes)
         order = np.argsort(when, kind="stable")
-        start = START - timedelta(seconds=seconds + 60)
+        start = self.start - timedelta(seconds=seconds + 60)
         calls = _Calls(rng, start, when[order], route[order])
         for first in range(0, len(calls), 2_000):
             yield calls.body(first, first + 2_000)
@@ -120,7 +132,7 @@ class Traffic:
             routes.append(np.full(count, number))
         when, which = np.concatenate(times), np.concatenate(routes)
         order = np.argsort(when, kind="stable")
-        calls = _Calls(rng, START, when[order], which[order])
+        calls = _Calls(rng, self.start, when[order], which[order], self.pace)
         for plant in self.plants:
             calls.plant(plant, rng)
         calls.make_odd(*self.odd_call)
@@ -141,9 +153,10 @@ class _Calls:
         start: datetime,
         when: NDArray[np.float64],
         route: NDArray[np.int64],
+        pace: float = 1.0,
     ) -> None:
         n = len(when)
-        self._start, self.when, self._route = start, when, route
+        self._start, self.when, self._route, self._pace = start, when, route, pace
         by_route = [ROUTES[number] for number in route.tolist()]
         self._routes = by_route
 
@@ -194,7 +207,7 @@ class _Calls:
 
     def _event(self, i: int) -> Event:
         route = self._routes[i]
-        at = self._start + timedelta(microseconds=int(self.when[i] * 1e6))
+        at = self._start + timedelta(microseconds=int(self.when[i] * self._pace * 1e6))
         identity = self._ids[i].tobytes().hex()
         failed = bool(self.failed[i])
         prompt, answer = int(self.prompt[i]), int(self.answer[i])

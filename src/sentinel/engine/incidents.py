@@ -17,7 +17,7 @@ from sentinel._core import reports
 from sentinel._core.partition import EVENT_OVERFLOWED, EVENT_REPEATED, EVENT_STALE, OTHER
 from sentinel.engine.cases import Case, evidence_of, rank_of, votes_of
 from sentinel.engine.open_incident import OpenIncident
-from sentinel.engine.rules import NS
+from sentinel.engine.rules import NS, Rules
 from sentinel.engine.wording import title_of
 from sentinel.model.batch import NOTHING, Batch, Key
 from sentinel.model.control import Control
@@ -80,23 +80,30 @@ class IncidentBook:
     def __init__(self, core: "Core", log: bytes, thresholds: list[float]) -> None:
         self._core = core
         self._log = log
-        self._thresholds = thresholds
+        self.thresholds = thresholds
         self.open: dict[Key, OpenIncident] = {}
 
-    def restore(self, saved: list[OpenIncident], voters: list[int]) -> None:
+    def restore(self, saved: list[OpenIncident]) -> None:
         """Take up open incidents; the core has its series already.
 
-        A test that the core does not hold open, since its window has another size now, or that no
-        detector feeds any more, would never close: it goes, and an incident that has none left ends
-        at the next T.
+        A test that the core does not hold open, since its window has another size now, would never
+        close: it goes, and an incident that has none left ends at the next T.
         """
         self.open = {live.key: live for live in saved}
         for live in saved:
-            live.tests = [test for test in live.tests if self._is_open(live.key, *test, voters)]
+            live.tests = [test for test in live.tests if self._is_open(live.key, *test)]
 
-    def _is_open(self, key: Key, metric: int, test: int, voters: list[int]) -> bool:
-        if not voters[metric] and METRICS[metric] != "error":
-            return False
+    def judge_by(self, rules: Rules) -> None:
+        """Judge by other rules; a test that no detector feeds any more goes, as in `restore`."""
+        self.thresholds, voters = rules.thresholds(), rules.voters()
+        for live in self.open.values():
+            live.tests = [
+                (metric, test)
+                for metric, test in live.tests
+                if voters[metric] or METRICS[metric] == "error"
+            ]
+
+    def _is_open(self, key: Key, metric: int, test: int) -> bool:
         slot = self._core.slot_of(key, metric)
         return slot is not None and bool(reports.open_tests(self._core.bank, slot) >> test & 1)
 
@@ -308,7 +315,7 @@ class IncidentBook:
         rows = np.flatnonzero(verdicts["event"] == case["event"])
         mine = [row for row in rows.tolist() if self._same_key(verdicts["slot"][row], case["slot"])]
         mine.sort(key=lambda row: (verdicts["metric"][row] != case["metric"], row))
-        return [vote for row in mine for vote in votes_of(verdicts, row, self._thresholds)]
+        return [vote for row in mine for vote in votes_of(verdicts, row, self.thresholds)]
 
     def _same_key(self, slot: int, other: int) -> bool:
         mine, others = self._core.key_of(int(slot)), self._core.key_of(other)

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from msgspec import Struct
+from msgspec import Struct, structs
 from numpy.typing import NDArray
 
 from sentinel._core import records, reports
@@ -65,7 +65,8 @@ class SharedState(Struct, frozen=True, kw_only=True):
     format_version: int
     log_id: str
     partition: int
-    config_hash: str
+    rules: Rules
+    """By which it judged: they hold until the log says otherwise."""
     next_offset: int
     clock: int
     recent_ids: bytes
@@ -84,18 +85,12 @@ class Partition:
         self.log_id = log_id
         self.partition = partition
         self.next_offset = 0
-        zscore, iqr, mad, cusum = rules.thresholds()
         self._core = Core(
             max_series=rules.max_series,
             lateness_ns=rules.allowed_lateness_secs * NS,
-            voters=rules.voters(),
-            zscore=zscore,
-            iqr=iqr,
-            mad=mad,
-            cusum=cusum,
-            drift=rules.cusum.drift,
             window_size=rules.window_size,
             min_samples=rules.min_samples,
+            **rules.for_core(),
         )
         log = field(log_id) + field(partition)
         self._anomalies = AnomalyWriter(self._core, log)
@@ -142,7 +137,22 @@ class Partition:
     def act(self, control: Control, clock: int, next_offset: int) -> list[IncidentEvent]:
         """Do what a person asked at `clock`, and move on to the position after it."""
         self.pass_over(next_offset)
+        if control.kind == "configure":
+            self.judge_by(msgspec.json.decode(control.rules, type=Rules))
+            return []
         return self._incidents.act(control, clock)
+
+    def judge_by(self, rules: Rules) -> None:
+        """Change thresholds and voters; how much is remembered stays until the next start."""
+        self.rules = structs.replace(
+            rules,
+            window_size=self.rules.window_size,
+            min_samples=self.rules.min_samples,
+            max_series=self.rules.max_series,
+            allowed_lateness_secs=self.rules.allowed_lateness_secs,
+        )
+        self._core.bank.set_thresholds(**rules.for_core())
+        self._incidents.judge_by(rules)
 
     def pass_over(self, next_offset: int) -> None:
         """Move on to a position: what lies before it was refused by intake and has no batch."""
@@ -181,7 +191,7 @@ class Partition:
                 format_version=FORMAT_VERSION,
                 log_id=self.log_id,
                 partition=self.partition,
-                config_hash=self.rules.config_hash,
+                rules=self.rules,
                 next_offset=self.next_offset,
                 clock=self.clock,
                 recent_ids=self._core.recent.save(),
@@ -237,6 +247,7 @@ class Partition:
             if getattr(state, name) != value:
                 got = getattr(state, name)
                 raise ForeignState(f"shared state: {name} is {got!r}, expected {value!r}")
+        self.judge_by(state.rules)
         self.next_offset = state.next_offset
         self._core.clock = state.clock
         try:
@@ -244,7 +255,7 @@ class Partition:
         except ValueError as error:
             raise TornState(f"shared state: {error}") from error
         self._load(series, window_only=False)
-        self._incidents.restore(state.incidents, self.rules.voters())
+        self._incidents.restore(state.incidents)
 
     def adopt(self, series: list[bytes]) -> None:
         """Take up baselines: series records of any log, into series that are new here.

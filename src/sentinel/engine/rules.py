@@ -1,5 +1,7 @@
 """What the engine needs to know of the configuration."""
 
+from typing import Any
+
 from msgspec import Struct, field
 
 from sentinel.detectors import DETECTORS, Cusum, Iqr, Mad, ZScore
@@ -20,8 +22,6 @@ class Rules(Struct, frozen=True, kw_only=True):
     min_samples: int = 10
     max_series: int = 100_000
     allowed_lateness_secs: int = 10
-    config_hash: str = ""
-    """Names the configuration that state was made under."""
 
     def voters(self) -> list[int]:
         """Return for each metric the detectors that vote on it, as bits in the order of DETECTORS.
@@ -41,6 +41,18 @@ class Rules(Struct, frozen=True, kw_only=True):
                 for metric in judged[name]:
                     voters[METRICS.index(metric)] |= 1 << bit
         return voters
+
+    def for_core(self) -> dict[str, Any]:
+        """Return what the core judges by, as its arguments."""
+        zscore, iqr, mad, cusum = self.thresholds()
+        return {
+            "voters": self.voters(),
+            "zscore": zscore,
+            "iqr": iqr,
+            "mad": mad,
+            "cusum": cusum,
+            "drift": self.cusum.drift,
+        }
 
     def thresholds(self) -> list[float]:
         """Return the thresholds that the statistics are held against, in the order of DETECTORS."""

@@ -38,7 +38,9 @@ def say(value: float, unit: str) -> str:
         share = 100 * value
         return f"{share:.0f} %" if share >= 10 else f"{_rounded(share, 2)} %"
     if unit == "usd":
-        return f"${value:,.2f}" if value >= 1 else f"${_rounded(value, 2)}"
+        # Two digits that count, and two decimals at the least.
+        text = _rounded(value, 2)
+        return f"${text}" if len(text.partition(".")[2]) >= 2 and value < 1 else f"${value:,.2f}"
     return f"{value:,.0f}" if value >= 10 else _rounded(value, 2)
 
 

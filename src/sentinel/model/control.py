@@ -2,13 +2,19 @@
 
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import Raw, Struct
+
+_NONE = Raw(b"null")
 
 
 class Control(Struct, frozen=True, kw_only=True):
-    """One act on one incident."""
+    """One act: on an incident, or a change of the rules that everything is judged by."""
 
-    kind: Literal["acknowledge", "resolve"]
-    incident: str
+    kind: Literal["acknowledge", "resolve", "configure"]
+    incident: str = ""
     by: str = ""
     note: str = ""
+    rules: Raw = _NONE
+    """configure: the engine's rules, as JSON."""
+    grouping: Raw = _NONE
+    """configure: the rules of grouping, as JSON."""

@@ -3,19 +3,24 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+import msgspec
+import numpy as np
 from msgspec import Struct, field
 
 from sentinel.alerting import Grouper
 from sentinel.checkpoints.disk import Saved
-from sentinel.engine import Partition
+from sentinel.engine import Judgement, Partition
 from sentinel.intake import Intake
 from sentinel.model.alert import Alert
 from sentinel.model.anomaly import Anomaly
-from sentinel.model.batch import Batch, Rejection
+from sentinel.model.batch import NOTHING, Batch, Rejection
+from sentinel.model.control import Control
 from sentinel.model.incident import Incident, IncidentEvent
+from sentinel.replay.records import batch_of
 from sentinel.settings import Settings
 from sentinel.settings.middle import engine_rules, grouping_rules, intake_settings
 from sentinel.sources.file import Body
+from sentinel.sources.segments import EVENTS, TICK, Record
 
 LOG_ID = "replay"
 """The log of a stream that has no other: the position is the ordinal over all input."""
@@ -61,8 +66,13 @@ class Replay:
 
     def __init__(self, settings: Settings, log_id: str = LOG_ID) -> None:
         self.counts = Counts()
-        self.partition = Partition(engine_rules(settings), log_id)
-        self._intake = Intake(intake_settings(settings), key=_KEY, log_id=log_id)
+        self._rules = engine_rules(settings)
+        self.partition = Partition(self._rules, log_id)
+        rules = intake_settings(settings)
+        self._intake = Intake(rules, key=_KEY, log_id=log_id)
+        # What a journal holds was accepted under the rules of its day: nothing is refused now.
+        accepted = msgspec.structs.replace(rules, on_limit="flag")
+        self._accepted = Intake(accepted, key=_KEY, log_id=log_id)
         self._grouper = Grouper(grouping_rules(settings))
 
     def feed(self, bodies: Iterable[Body]) -> Iterator[Step]:
@@ -82,15 +92,39 @@ class Replay:
         )
         judgement = partition.judge(batch)
         partition.pass_over(start + consumed)
-        alerts = self._grouper.tell(judgement.incident_events)
         counts.events += consumed
+        for rejection in rejections:
+            counts.rejections[rejection.code] += 1
+        counts.first_rejections += rejections[: 5 - len(counts.first_rejections)]
+        return self._step(batch, judgement)
+
+    def judge_record(self, record: Record) -> Step:
+        """Judge one record of a journal, at the position and the time that it has there."""
+        partition, after = self.partition, record.offset + 1
+        if record.kind == EVENTS:
+            batch = batch_of(record, self._accepted)
+            judgement = partition.judge(batch)
+            partition.pass_over(after)
+            self.counts.events += len(batch)
+            return self._step(batch, judgement)
+        if record.kind == TICK:
+            happened = partition.advance(record.received_at, after)
+        else:
+            control = msgspec.json.decode(record.payload, type=Control)
+            happened = partition.act(control, record.received_at, after)
+            if control.kind == "configure":
+                self._grouper.configure(control.grouping)
+        nothing = np.empty(0, np.int64), np.empty(0, np.uint8)
+        return self._step(NOTHING, Judgement([], happened, *nothing))
+
+    def _step(self, batch: Batch, judgement: Judgement) -> Step:
+        """Count what came of a batch, and tell of it."""
+        counts = self.counts
+        alerts = self._grouper.tell(judgement.incident_events)
         counts.admitted += len(batch)
         counts.over_limit += int(batch.over_limit.sum())
         counts.anomalies += len(judgement.anomalies)
         counts.alerts += len(alerts)
-        for rejection in rejections:
-            counts.rejections[rejection.code] += 1
-        counts.first_rejections += rejections[: 5 - len(counts.first_rejections)]
         counts.states.update(judgement.counts())
         for event in judgement.incident_events:
             counts.opened += event.kind == "open"
@@ -119,3 +153,5 @@ class Replay:
         """
         self.partition.restore(saved.shared, saved.series)
         self._grouper.restore(saved.grouping)
+        # A replay is judged by the configuration that it is given, not by that of the last one.
+        self.partition.judge_by(self._rules)

@@ -34,7 +34,6 @@ def engine_rules(settings: Settings) -> Rules:
         min_samples=detection.baseline.min_samples,
         max_series=detection.baseline.max_series,
         allowed_lateness_secs=detection.allowed_lateness_secs,
-        config_hash=settings.middle_hash(),
     )
 
 

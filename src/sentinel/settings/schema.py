@@ -4,18 +4,25 @@ Every key says its range, its unit and its default here, and nowhere else: valid
 the JSON Schema come from these Structs.
 """
 
-import hashlib
 import zoneinfo
 from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import Annotated, Literal
 
-import msgspec
 from msgspec import Meta, Struct, field
 
 from sentinel.detectors import DETECTORS, Cusum, DetectorName, Iqr, Mad, ZScore
 from sentinel.settings.problems import show
-from sentinel.settings.unbuilt import Api, Cache, InfluxDb, Kafka, RabbitMq, Redis, Webhook
+from sentinel.settings.unbuilt import (
+    Address,
+    Cache,
+    InfluxDb,
+    Kafka,
+    RabbitMq,
+    Redis,
+    TimeoutSecs,
+    Webhook,
+)
 
 
 class Parsing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -144,6 +151,34 @@ class Alerting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     deduplication: Deduplication = field(default_factory=Deduplication)
 
 
+class JournalRetention(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What of the journal stays on disk, and so can be replayed."""
+
+    retention_hours: Annotated[float, Meta(gt=0, le=8760, description="Hours.")] = 24.0
+    retention_bytes: Annotated[
+        int, Meta(ge=1_048_576, le=2**50, description="Bytes of all segments.")
+    ] = 1_073_741_824
+
+
+class Api(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The HTTP interface."""
+
+    bind_addr: Annotated[
+        Address, Meta(description="host:port; only this machine can reach the default.")
+    ] = "127.0.0.1:8080"
+    enable_cors: bool = False
+    cors_origins: tuple[Address, ...] = ()
+    timeout_secs: TimeoutSecs = 30
+    max_body_size: Annotated[
+        int, Meta(ge=1024, le=1_073_741_824, description="Bytes of a request's body.")
+    ] = 10_485_760
+    enable_logging: Annotated[bool, Meta(description="One log line for each request.")] = True
+    insecure: Annotated[
+        bool, Meta(description="Let others than this machine in without a key.")
+    ] = False
+    metrics_path: Annotated[str, Meta(min_length=1, pattern="^/")] = "/metrics"
+
+
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The configuration of LLM-Sentinel."""
 
@@ -155,7 +190,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     detection: Detection = field(default_factory=Detection)
     storage: Storage = field(default_factory=Storage)
     alerting: Alerting = field(default_factory=Alerting)
-    api: Api | None = None
+    api: Api = field(default_factory=Api)
+    journal: JournalRetention = field(default_factory=JournalRetention)
 
     def unbuilt(self) -> list[str]:
         """Return the keys of parts that are configured, not switched off, and do not exist yet."""
@@ -166,19 +202,12 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "storage.redis": self.storage.redis,
             "alerting.rabbitmq": self.alerting.rabbitmq,
             "alerting.webhook": self.alerting.webhook,
-            "api": self.api,
         }
         return [
             key
             for key, part in parts.items()
             if part is not None and getattr(part, "enabled", True)
         ]
-
-    def middle_hash(self) -> str:
-        """Return 16 hex digits that change whenever intake or engine would read other settings."""
-        middle = (self.detection, self.ingestion.parsing, self.ingestion.validation)
-        encoded = msgspec.json.encode(middle, order="deterministic")
-        return hashlib.blake2b(encoded, digest_size=8).hexdigest()
 
 
 def contradictions(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -114,19 +114,3 @@ class Webhook(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_retries: Attempts = 3
     retry_delay_ms: DelayMs = 1000
     backoff_multiplier: Backoff = 2.0
-
-
-class Api(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The HTTP interface."""
-
-    bind_addr: Annotated[
-        Address, Meta(description="host:port; only this machine can reach the default.")
-    ] = "127.0.0.1:8080"
-    enable_cors: bool = False
-    cors_origins: tuple[Address, ...] = ()
-    timeout_secs: TimeoutSecs = 30
-    max_body_size: Annotated[
-        int, Meta(ge=1024, le=1_073_741_824, description="Bytes of a request's body.")
-    ] = 10_485_760
-    enable_logging: Annotated[bool, Meta(description="One log line for each request.")] = True
-    metrics_path: Annotated[str, Meta(min_length=1, pattern="^/")] = "/metrics"

@@ -46,7 +46,6 @@ def test_the_published_example_loads_as_it_is() -> None:
     assert settings.ingestion.kafka.brokers == ("kafka-0:9092", "kafka-1:9092", "kafka-2:9092")
     assert settings.alerting.rabbitmq is not None
     assert settings.alerting.rabbitmq.retry_config.backoff_multiplier == 2.0
-    assert settings.api is not None
     assert settings.api.bind_addr == "0.0.0.0:8080"
 
 
@@ -59,7 +58,6 @@ def test_parts_that_do_not_exist_yet_are_named_unless_switched_off() -> None:
         "storage.cache",
         "storage.redis",
         "alerting.rabbitmq",
-        "api",
     ]
     assert load(None, {}).unbuilt() == []
 

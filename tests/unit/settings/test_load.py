@@ -91,22 +91,6 @@ def test_a_key_cannot_write_to_the_terminal(tmp_path: Path) -> None:
     assert "\x1b" not in refusal(written(tmp_path, r'"\e[31m": 1'))
 
 
-def test_the_middle_hash_moves_with_what_intake_and_engine_read_and_nothing_else(
-    tmp_path: Path,
-) -> None:
-    default = load(None, {}).middle_hash()
-    assert len(default) == 16
-    assert default == load(None, {}).middle_hash()
-    for same in ("data_dir: x", "api: {}", "alerting: {deduplication: {window_secs: 1}}"):
-        assert load(written(tmp_path, same), {}).middle_hash() == default
-    for other in (
-        "detection: {mad: {threshold: 3.6}}",
-        "ingestion: {parsing: {max_text_length: 1}}",
-        "ingestion: {validation: {on_limit: refuse}}",
-    ):
-        assert load(written(tmp_path, other), {}).middle_hash() != default
-
-
 hostile = settings(
     max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

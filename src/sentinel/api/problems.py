@@ -1,0 +1,72 @@
+"""Errors as `application/problem+json` (RFC 9457): what, where, and what to do; never a value."""
+
+from typing import Any
+
+import msgspec
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, ValidationException
+from msgspec import Struct
+
+from sentinel.errors import JournalFull, QueryError, SentinelError, StateError
+
+MEDIA_TYPE = "application/problem+json"
+_TITLES = {
+    400: "bad request",
+    404: "not found",
+    405: "method not allowed",
+    409: "conflict",
+    413: "content too large",
+    415: "unsupported media type",
+    429: "too many requests",
+    500: "internal error",
+    503: "service unavailable",
+}
+
+
+class Problem(Struct, frozen=True, omit_defaults=True):
+    """One error."""
+
+    type: str
+    title: str
+    status: int
+    detail: str = ""
+    errors: list[Any] = msgspec.field(default_factory=list)
+
+
+def answer(
+    status: int, code: str, detail: str = "", errors: list[Any] | None = None
+) -> Response[Any]:
+    """Return a problem as a response."""
+    problem = Problem(
+        type=f"urn:sentinel:{code}",
+        title=_TITLES.get(status, "error"),
+        status=status,
+        detail=detail,
+        errors=errors or [],
+    )
+    headers = {"Retry-After": "1"} if status in (429, 503) else {}
+    return Response(
+        msgspec.json.encode(problem), status_code=status, media_type=MEDIA_TYPE, headers=headers
+    )
+
+
+def of_framework(_request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
+    """Return what the framework refuses: an unknown route, a parameter of the wrong type."""
+    if isinstance(error, ValidationException):
+        errors = [
+            {"key": item.get("key", ""), "message": item.get("message", "")}
+            for item in (error.extra or [])
+            if isinstance(item, dict)
+        ]
+        return answer(400, "bad_parameter", "a parameter cannot be used", errors)
+    code = _TITLES.get(error.status_code, "error").replace(" ", "_")
+    return answer(error.status_code, code, error.detail if error.status_code < 500 else "")
+
+
+def of_ours(_request: Request[Any, Any, Any], error: SentinelError) -> Response[Any]:
+    """Return what the service refuses."""
+    if isinstance(error, (JournalFull, StateError)):
+        return answer(503, error.code, str(error))
+    if isinstance(error, QueryError):
+        return answer(400, error.code, str(error))
+    return answer(500, error.code)

@@ -1,0 +1,323 @@
+"""The engine's thread: it owns all state, takes what is durable in order, and waits for no one.
+
+Each round takes everything that waits, judges it, hands rows to the store and alerts to the next
+commit, and now and then commits, or takes a snapshot.  Records come from the journal, so all that
+this thread does can be done again from a snapshot and the journal, with the same result.
+"""
+
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+
+from sentinel.alerting import Grouper
+from sentinel.checkpoints.sqlite import Checkpoint, OutboxRow, SeriesRecord
+from sentinel.engine import Partition
+from sentinel.model.alert import Alert
+from sentinel.model.anomaly import Anomaly
+from sentinel.model.batch import NOTHING, Batch, concatenated
+from sentinel.model.control import Control
+from sentinel.model.incident import Incident, IncidentEvent
+from sentinel.sources.journal import CONTROL, EVENTS, TICK
+from sentinel.stores.duckdb import DuckDbStore
+from sentinel.stores.rows import Rows
+from sentinel.vitals.inventory import Vitals
+
+NS = 1_000_000_000
+ROUND_EVENTS = 10_000
+"""Events judged together at most: 65,536 samples and a little."""
+COMMIT_SECONDS = 0.25
+COMMIT_EVENTS = 65_536
+SNAPSHOT_EVENTS = 500_000
+"""A re-run after a crash judges no more than this and what came since the last commit."""
+
+
+class Work(Struct):
+    """One durable record, on its way to the engine."""
+
+    offset: int
+    kind: int
+    received_at: int
+    batch: Batch | None = None
+    """The events of an EVENTS record, their offsets set."""
+    payload: bytes = b""
+    done: Callable[[list[IncidentEvent]], None] | None = None
+    """Called on the engine's thread with what a control did."""
+
+
+class Shared(Struct, frozen=True, kw_only=True):
+    """What a snapshot holds beside the series."""
+
+    partition: bytes
+    grouping: bytes
+
+
+class Told(Struct, frozen=True):
+    """What a round tells those who watch live."""
+
+    anomalies: list[Anomaly]
+    incident_events: list[IncidentEvent]
+
+
+class Parts(Struct):
+    """What the loop holds."""
+
+    partition: Partition
+    grouper: Grouper
+    checkpoint: Checkpoint
+    store: DuckDbStore
+    vitals: Vitals
+    destinations: list[str]
+    told_until: int
+    """Offsets below this were committed before: their alerts are in the outbox already."""
+
+
+class EngineLoop:
+    """Judges what is durable, on a thread of its own."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        *,
+        snapshot_secs: float,
+        publish: Callable[[Told], None],
+        committed: Callable[[], None],
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        self.parts = parts
+        self._publish, self._committed, self._failed = publish, committed, failed
+        self._snapshot_secs = snapshot_secs
+        self._waiting: deque[Work] = deque()
+        self._wake = threading.Condition()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._outbox: list[OutboxRow] = []
+        self._since_commit = self._since_snapshot = 0
+        self._last_commit = self._last_snapshot = time.monotonic()
+        self._committed_to = parts.told_until
+        self._snapshot_clock = 0
+        self.open_incidents: dict[str, Incident] = {}
+        """As they stood after the last round; replaced, never changed: safe to read."""
+        self.waiting_events = 0
+        """Durable and not judged yet."""
+        self.votes = 0
+        """Votes that fired since the process began."""
+        self.judged_to = parts.partition.next_offset
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self, timeout: float) -> bool:
+        """Judge what waits, commit, take a snapshot and end; says whether there was time for it."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def put(self, work: list[Work]) -> None:
+        """Take durable records, in order of their offsets."""
+        with self._wake:
+            self._waiting.extend(work)
+            self.waiting_events += sum(_size_of(item) for item in work)
+            self._wake.notify()
+
+    # The thread
+
+    def _run(self) -> None:
+        try:
+            while True:
+                with self._wake:
+                    if not self._waiting and not self._stopping:
+                        self._wake.wait(self._until_commit())
+                    work = self._take()
+                    if not work and self._stopping:
+                        break
+                if work:
+                    self.judge(work)
+                self._save(force=False)
+            self._save(force=True)
+        except BaseException as error:
+            # A broken invariant, or state that cannot be kept: the process ends, and the next one
+            # starts from the last commit.
+            self._failed(error)
+            raise
+
+    def _until_commit(self) -> float | None:
+        if self._since_commit == 0:
+            return None
+        return max(0.0, self._last_commit + COMMIT_SECONDS - time.monotonic())
+
+    def _take(self) -> list[Work]:
+        """Take what waits, up to a full round; the lock is held."""
+        work: list[Work] = []
+        events = 0
+        while self._waiting and events < ROUND_EVENTS:
+            item = self._waiting.popleft()
+            work.append(item)
+            events += _size_of(item)
+        self.waiting_events -= events
+        return work
+
+    def judge(self, work: list[Work]) -> None:
+        """Judge records in order; batches that follow each other are judged as one."""
+        run: list[Work] = []
+        for item in work:
+            if item.kind == EVENTS:
+                run.append(item)
+                continue
+            self._judge_events(run)
+            run = []
+            self._do(item)
+        self._judge_events(run)
+        self.judged_to = self.parts.partition.next_offset
+        self._since_commit += len(work)
+        self._since_snapshot += sum(_size_of(item) for item in work)
+
+    def _judge_events(self, run: list[Work]) -> None:
+        if not run:
+            return
+        parts = self.parts
+        batch = concatenated([item.batch for item in run if item.batch is not None])
+        judgement = parts.partition.judge(batch)
+        parts.partition.pass_over(run[-1].offset + 1)
+        self._tell(judgement.incident_events, judgement.anomalies, run[-1].offset + 1)
+        parts.store.put(
+            Rows(
+                next_offset=run[-1].offset + 1,
+                batch=batch,
+                stored=judgement.stored(),
+                state=judgement.state,
+                anomalies=judgement.anomalies,
+                incidents=_standing(judgement.incident_events),
+            )
+        )
+        vitals = parts.vitals
+        vitals.detection_latency.observe(max(0.0, time.time() - run[0].received_at / NS))
+        counts = np.bincount(batch.key, minlength=len(batch.keys)).tolist()
+        tally: Counter[str] = Counter()
+        for key, count in zip(batch.keys, counts, strict=True):
+            tally[key.service] += count
+        vitals.count_processed(tally)
+        vitals.count_anomalies(judgement.anomalies)
+        self.votes += len(judgement.anomalies)
+        for state, count in judgement.counts().items():
+            vitals.event_states.labels(state).inc(count)
+
+    def _do(self, item: Work) -> None:
+        """Let time pass, or do what a person asked."""
+        partition, after = self.parts.partition, item.offset + 1
+        if item.kind == TICK:
+            happened = partition.advance(item.received_at, after)
+        elif item.kind == CONTROL:
+            control = msgspec.json.decode(item.payload, type=Control)
+            happened = partition.act(control, item.received_at, after)
+            if control.kind == "configure":
+                self.parts.grouper.configure(control.grouping)
+        else:
+            raise ValueError(f"a record of kind {item.kind} in the journal")
+        self._tell(happened, [], after)
+        if happened:
+            self.parts.store.put(
+                Rows(
+                    next_offset=after,
+                    batch=NOTHING,
+                    stored=np.empty(0, np.bool_),
+                    state=np.empty(0, np.uint8),
+                    anomalies=[],
+                    incidents=_standing(happened),
+                )
+            )
+        if item.done is not None:
+            item.done(happened)
+
+    def _tell(
+        self, happened: list[IncidentEvent], anomalies: list[Anomaly], next_offset: int
+    ) -> None:
+        """Pass on what happened: to the outbox of the next commit, and to those who watch."""
+        if happened:
+            held_before = self.parts.grouper.held_back
+            alerts = self.parts.grouper.tell(happened)
+            held = self.parts.grouper.held_back - held_before
+            self.parts.vitals.alerts_deduplicated.inc(held)
+            if next_offset > self.parts.told_until:
+                self._outbox += [row for alert in alerts for row in self._rows_of(alert)]
+            self._remember(happened)
+        if happened or anomalies:
+            self._publish(Told(anomalies, happened))
+
+    def _rows_of(self, alert: Alert) -> list[OutboxRow]:
+        body = msgspec.json.encode(alert)
+        return [OutboxRow(alert.id, destination, body) for destination in self.parts.destinations]
+
+    def _remember(self, happened: list[IncidentEvent]) -> None:
+        standing = dict(self.open_incidents)
+        for event in happened:
+            if event.kind == "close":
+                standing.pop(event.incident.id, None)
+            else:
+                standing[event.incident.id] = event.incident
+            if event.kind != "progress":
+                self.parts.vitals.incidents.labels(event.kind).inc()
+        self.open_incidents = standing
+        severities = Counter(incident.severity for incident in standing.values())
+        for severity in ("info", "warning", "critical"):
+            self.parts.vitals.incidents_open.labels(severity).set(severities[severity])
+
+    # Keeping it
+
+    def _save(self, *, force: bool) -> None:
+        now = time.monotonic()
+        due = now - self._last_commit >= COMMIT_SECONDS or self._since_commit >= COMMIT_EVENTS
+        if (self._since_commit and due) or force:
+            self._commit()
+        due = (
+            now - self._last_snapshot >= self._snapshot_secs
+            or self._since_snapshot >= SNAPSHOT_EVENTS
+        )
+        if self._since_snapshot and (due or force):
+            self.snapshot()
+
+    def _commit(self) -> None:
+        next_offset = self.parts.partition.next_offset
+        if next_offset > self._committed_to:
+            outbox, self._outbox = self._outbox, []
+            self.parts.checkpoint.commit(self._committed_to, next_offset, outbox)
+            self._committed_to = next_offset
+            if outbox:
+                self._committed()
+        self._since_commit = 0
+        self._last_commit = time.monotonic()
+
+    def snapshot(self) -> None:
+        """Keep the whole state as it is now: what all partitions share, and series that changed."""
+        partition = self.parts.partition
+        if partition.next_offset > self._committed_to:
+            self._commit()
+        offset = partition.next_offset
+        records = partition.named_records(since=self._snapshot_clock)
+        self.parts.checkpoint.sweep(
+            [SeriesRecord(name, offset, record) for name, record in records],
+            shared=msgspec.msgpack.encode(
+                Shared(partition=partition.shared_state(), grouping=self.parts.grouper.save())
+            ),
+        )
+        self._snapshot_clock = partition.clock
+        self._since_snapshot = 0
+        self._last_snapshot = time.monotonic()
+        self.parts.vitals.baseline_updates.inc(len(records))
+        self.parts.vitals.baselines.set(partition.live_series)
+
+
+def _size_of(item: Work) -> int:
+    return 1 if item.batch is None else len(item.batch)
+
+
+def _standing(happened: list[IncidentEvent]) -> list[Incident]:
+    """Return each incident that something happened to, as it stands after it."""
+    return list({event.incident.id: event.incident for event in happened}.values())

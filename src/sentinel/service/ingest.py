@@ -1,0 +1,185 @@
+"""From a body to a durable record: intake, then the journal, then the answer."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+from msgspec import Struct
+
+from sentinel.errors import JournalFull
+from sentinel.intake import Intake, canonical, inflate
+from sentinel.model.batch import Batch, Rejection
+from sentinel.model.control import Control
+from sentinel.model.incident import IncidentEvent
+from sentinel.service.engine_loop import Work
+from sentinel.sources.journal import CONTROL, EVENTS, TICK, Appended, Journal
+from sentinel.vitals.inventory import Vitals
+
+NS = 1_000_000_000
+INLINE_BYTES = 64 * 1024
+"""Bodies up to this are decoded on the event loop; larger ones would hold everybody up."""
+
+
+class Receipt(Struct, frozen=True):
+    """What became of one body."""
+
+    accepted: int
+    rejected: list[Rejection]
+
+
+class _Token(Struct):
+    """What waits for a record to become durable."""
+
+    batch: Batch | None
+    future: "asyncio.Future[int] | None"
+    done: Callable[[list[IncidentEvent]], None] | None = None
+
+
+class Ingest:
+    """Takes bodies on the event loop's thread; the journal's thread passes on what is durable.
+
+    `overload` says why nothing more can be taken for now, or "".
+    """
+
+    def __init__(
+        self,
+        intake: Intake,
+        journal: Journal,
+        vitals: Vitals,
+        *,
+        body_bytes_max: int,
+        overload: Callable[[], str],
+    ) -> None:
+        self._intake, self._journal, self._vitals = intake, journal, vitals
+        self._overload = overload
+        self._body_bytes_max = body_bytes_max
+        self._loop = asyncio.get_running_loop()
+        self._pool = ThreadPoolExecutor(2, thread_name_prefix="intake")
+        self.last_append = time.monotonic()
+
+    async def take(self, body: bytes, encoding: str | None, tenant: str = "default") -> Receipt:
+        """Take one body; returns when its accepted events are durable.
+
+        Raises
+        ------
+        JournalFull
+            It is over its bound, or the disk is full: nothing was taken.
+        StateError
+            It cannot write: nothing was taken.
+        """
+        reason = self._overload()
+        if reason:
+            raise JournalFull(reason, "send again later")
+        received_at = time.time_ns()
+        if len(body) <= INLINE_BYTES and encoding is None:
+            batch, rejections, payload = self._decode(body, encoding, received_at, tenant)
+        else:
+            batch, rejections, payload = await self._loop.run_in_executor(
+                self._pool, self._decode, body, encoding, received_at, tenant
+            )
+        self._vitals.received.inc(len(rejections) + len(batch))
+        for rejection in rejections:
+            self._vitals.validation_failures.labels(rejection.code).inc()
+        flagged = int(batch.over_limit.sum())
+        if flagged:
+            self._vitals.validation_failures.labels("over_limit").inc(flagged)
+        if len(batch):
+            token = _Token(batch, self._loop.create_future())
+            self._append(EVENTS, payload, received_at, tenant, token)
+            assert token.future is not None, "made above"
+            await token.future
+        return Receipt(len(batch), rejections)
+
+    async def act(self, control: Control) -> list[IncidentEvent]:
+        """Ask something of the engine, as a record of the log; returns what it did.
+
+        Raises
+        ------
+        JournalFull, StateError
+            The journal is over its bound, or cannot write.
+        """
+        answer: asyncio.Future[list[IncidentEvent]] = self._loop.create_future()
+
+        def done(happened: list[IncidentEvent]) -> None:
+            self._loop.call_soon_threadsafe(answer.set_result, happened)
+
+        token = _Token(None, self._loop.create_future(), done)
+        self._append(CONTROL, msgspec.json.encode(control), time.time_ns(), "default", token)
+        assert token.future is not None, "made above"
+        await token.future
+        return await answer
+
+    def tick(self) -> None:
+        """Let time pass in the log, where nothing was appended for a second."""
+        if time.monotonic() - self.last_append >= 1.0:
+            self._append(TICK, b"", time.time_ns(), "default", _Token(None, None))
+
+    def _decode(
+        self, body: bytes, encoding: str | None, received_at: int, tenant: str
+    ) -> tuple[Batch, list[Rejection], bytes]:
+        inflated = inflate(body, encoding=encoding, limit=self._body_bytes_max)
+        if isinstance(inflated, Rejection):
+            self._vitals.ingestion_errors.labels(inflated.code).inc()
+            empty, _, _ = self._intake.take(b"", offset=0, received_at=received_at, record=True)
+            return empty, [inflated], b""
+        batch, rejections, _ = self._intake.take(
+            inflated,
+            offset=0,
+            received_at=received_at,
+            tenant=tenant,
+            record=True,
+            fresh_id=lambda: str(uuid.uuid4()),
+        )
+        return batch, rejections, canonical(batch.events)
+
+    def _append(
+        self, kind: int, payload: bytes, received_at: int, tenant: str, token: _Token
+    ) -> None:
+        self._journal.append(kind, payload, received_at=received_at, tenant=tenant, token=token)
+        self.last_append = time.monotonic()
+
+    # Called on the journal's thread
+
+    def durable(self, appended: list[Appended]) -> list[Work]:
+        """Answer everybody whose record is on disk; returns the engine's work."""
+        futures = [a.token.future for a in appended if a.token.future is not None]
+        self._loop.call_soon_threadsafe(_resolve, futures)
+        work = []
+        for item in appended:
+            token: _Token = item.token
+            batch = token.batch
+            if batch is not None:
+                batch = batch.moved_to(item.offset)
+            record = item.record
+            work.append(
+                Work(
+                    offset=item.offset,
+                    kind=record.kind,
+                    received_at=record.received_at,
+                    batch=batch,
+                    payload=record.payload if record.kind == CONTROL else b"",
+                    done=token.done,
+                )
+            )
+        return work
+
+    def refused(self, tokens: list[_Token], error: Exception) -> None:
+        """Tell everybody whose record could not be made durable."""
+        self._vitals.journal_errors.inc(len(tokens))
+        futures = [token.future for token in tokens if token.future is not None]
+        self._loop.call_soon_threadsafe(_refuse, futures, error)
+
+
+def _resolve(futures: "list[asyncio.Future[int]]") -> None:
+    for future in futures:
+        if not future.done():
+            future.set_result(0)
+
+
+def _refuse(futures: "list[asyncio.Future[int]]", error: Exception) -> None:
+    for future in futures:
+        if not future.done():
+            future.set_exception(error)

@@ -1,0 +1,99 @@
+"""Coming back: the last snapshot, and everything the journal holds after it, judged again.
+
+The middle is a pure function of snapshot and records, so judging them again gives the same ids.
+What was told before the last commit is not told again; rows that the store has it drops itself.
+"""
+
+from collections.abc import Iterator
+
+import msgspec
+from msgspec import Struct
+
+from sentinel.alerting import Grouper
+from sentinel.checkpoints.sqlite import Checkpoint
+from sentinel.engine import Partition
+from sentinel.errors import Gap
+from sentinel.intake import Intake
+from sentinel.replay.records import batch_of
+from sentinel.service.engine_loop import ROUND_EVENTS, EngineLoop, Shared, Work
+from sentinel.sources.journal import CONTROL, EVENTS, Journal
+from sentinel.sources.segments import Record
+
+
+class Recovered(Struct, frozen=True):
+    """What was found."""
+
+    snapshot_at: int
+    """Offset of the snapshot; 0 where there was none."""
+    committed_to: int
+    judged_again: int
+    """Records from the snapshot to the end of the journal."""
+
+
+def restore(
+    checkpoint: Checkpoint, partition: Partition, grouper: Grouper, journal: Journal
+) -> int:
+    """Take up the last snapshot; returns the offset up to which alerts are in the outbox.
+
+    Raises
+    ------
+    StateError
+        It is torn, or of another log, or the journal does not reach it.
+    """
+    loaded = checkpoint.load()
+    if loaded is not None and loaded.shared is not None:
+        shared = msgspec.msgpack.decode(loaded.shared, type=Shared)
+        partition.restore(shared.partition, [series.record for series in checkpoint.series()])
+        grouper.restore(shared.grouping)
+    begin, committed_to = partition.next_offset, checkpoint.committed_to()
+    if begin < journal.first_offset:
+        raise Gap(
+            f"the journal begins at {journal.first_offset:,}, the state stands at {begin:,}",
+            "what lies between is lost; move the folder's state aside to start cold",
+        )
+    if journal.next_offset < max(begin, committed_to):
+        raise Gap(
+            f"the journal ends at {journal.next_offset:,}, the state stands at "
+            f"{max(begin, committed_to):,}",
+            "the journal lost records that were judged; restore it, or start cold",
+        )
+    return committed_to
+
+
+def judge_again(loop: EngineLoop, journal: Journal, intake: Intake) -> Recovered:
+    """Judge what the journal holds after the snapshot; before the loop's thread starts."""
+    begin = loop.parts.partition.next_offset
+    told_until = loop.parts.told_until
+    count = 0
+    for round_ in _rounds(journal, intake, begin, told_until):
+        loop.judge(round_)
+        count += len(round_)
+    return Recovered(begin, told_until, count)
+
+
+def _rounds(journal: Journal, intake: Intake, begin: int, told_until: int) -> Iterator[list[Work]]:
+    """Yield records in rounds; none reaches over the last commit, which parts told from untold."""
+    work: list[Work] = []
+    events = 0
+    for record in journal.read(begin):
+        if events >= ROUND_EVENTS or (work and record.offset == told_until):
+            yield work
+            work, events = [], 0
+        work.append(work_of(record, intake))
+        events += 1 if work[-1].batch is None else len(work[-1].batch)
+    if work:
+        yield work
+
+
+def work_of(record: Record, intake: Intake) -> Work:
+    """Return a record of the log as the engine takes it."""
+    batch = None
+    if record.kind == EVENTS:
+        batch = batch_of(record, intake)
+    return Work(
+        offset=record.offset,
+        kind=record.kind,
+        received_at=record.received_at,
+        batch=batch,
+        payload=record.payload if record.kind == CONTROL else b"",
+    )

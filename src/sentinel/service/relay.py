@@ -1,0 +1,40 @@
+"""The relay: drains the outbox to the channels, each alert with its stable id, at least once."""
+
+import asyncio
+
+from sentinel.channels.log import LogChannel
+from sentinel.checkpoints.sqlite import Checkpoint
+from sentinel.vitals.inventory import Vitals
+
+ROWS = 100
+
+
+class Relay:
+    """One task for one destination, so that a dead one delays no other."""
+
+    def __init__(self, checkpoint: Checkpoint, channel: LogChannel, vitals: Vitals) -> None:
+        self._checkpoint, self._channel, self._vitals = checkpoint, channel, vitals
+        self._loop = asyncio.get_running_loop()
+        self._news = asyncio.Event()
+        self._news.set()
+
+    def wake(self) -> None:
+        """Say that there are rows; from any thread."""
+        self._loop.call_soon_threadsafe(self._news.set)
+
+    async def run(self) -> None:
+        """Tell what is in the outbox, and wait for more, until cancelled."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            while await asyncio.to_thread(self.drain):
+                pass
+
+    def drain(self) -> bool:
+        """Tell some rows and delete them; says whether there were any."""
+        rows = self._checkpoint.outbox(self._channel.name, ROWS)
+        for row in rows:
+            self._channel.tell(row.body)
+            self._vitals.alerts_sent.labels(self._channel.name).inc()
+        self._checkpoint.delivered([row.id for row in rows], self._channel.name)
+        return bool(rows)

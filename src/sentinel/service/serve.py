@@ -1,0 +1,179 @@
+"""The process from its start to its end: listen, serve, drain, stop."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Callable
+from ipaddress import ip_address
+from typing import Any
+
+import msgspec
+from granian.constants import Interfaces
+from granian.server.embed import Server
+
+from sentinel.api.app import build
+from sentinel.errors import SettingsError
+from sentinel.service.assemble import Service
+from sentinel.settings import Settings
+from sentinel.vitals.logs import log
+
+DRAIN_SECONDS = 0.5
+"""Between not being ready and closing the door: probes need to see it."""
+
+
+def address_of(settings: Settings) -> tuple[str, int]:
+    """Return host and port, if they may be bound.
+
+    Raises
+    ------
+    SettingsError
+        It is no address, or others could reach it and nobody would need a key.
+    """
+    host, separator, port = settings.api.bind_addr.rpartition(":")
+    host = host.strip("[]")
+    if not separator or not port.isdigit() or int(port) > 65_535:
+        raise SettingsError(f"api.bind_addr: got {settings.api.bind_addr}, expected host:port")
+    try:
+        loopback = host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback and not settings.api.insecure:
+        raise SettingsError(
+            f"api.bind_addr: {settings.api.bind_addr} can be reached from elsewhere, and there are "
+            "no API keys yet",
+            "set api.insecure: true if the network keeps strangers out, or bind 127.0.0.1",
+        )
+    return host, int(port)
+
+
+async def serve(
+    settings: Settings,
+    *,
+    reload: Callable[[], Settings] | None = None,
+    crash_point: Callable[[str], None] = lambda _: None,
+    ready: Callable[[Service, str], Any] | None = None,
+) -> int:
+    """Serve until a signal or a failure; returns the exit code.
+
+    `reload` reads the configuration again, on SIGHUP.  `ready` is called with the service and its
+    address once it listens; what it returns, if it can be awaited, runs beside the service, and the
+    service ends when it does.
+    """
+    host, port = address_of(settings)
+    _claim(host, port)
+    service = Service(settings, crash_point=crash_point)
+    recovered = service.open()
+    log.info(
+        "state.restored",
+        snapshot_at=recovered.snapshot_at,
+        judged_again=recovered.judged_again,
+    )
+    await service.agree()
+    server = Server(
+        build(service.desk(), metrics_path=settings.api.metrics_path),
+        address=host,
+        port=port,
+        interface=Interfaces.ASGI,
+        log_enabled=False,
+    )
+    stopping = asyncio.Event()
+    _on_signals(stopping)
+    if reload is not None:
+        _on_hangup(service, reload)
+    listening = asyncio.create_task(server.serve())
+    tasks = asyncio.create_task(service.run_tasks())
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    log.info("service.started", url=url, docs=f"{url}/docs", data_dir=settings.data_dir)
+    beside = ready(service, url) if ready is not None else None
+    waiting = [
+        asyncio.create_task(stopping.wait()),
+        asyncio.create_task(service.failure.wait()),
+        listening,
+        tasks,
+    ]
+    if beside is not None:
+        waiting.append(asyncio.ensure_future(beside))
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    failed = service.failure.is_set() or any(
+        task.done() and task.exception() is not None for task in (listening, tasks)
+    )
+    service.drain()
+    if not failed and beside is None:
+        await asyncio.sleep(DRAIN_SECONDS)
+    server.stop()  # type: ignore[no-untyped-call]
+    tasks.cancel()
+    await asyncio.wait([listening, tasks], timeout=5)
+    if failed:
+        log.error("service.stopped", reason="failure; the next start takes up from the last commit")
+        return 1
+    await asyncio.to_thread(service.close)
+    log.info("service.stopped")
+    return 0
+
+
+def _on_hangup(service: Service, reload: Callable[[], Settings]) -> None:
+    """Read the configuration again on SIGHUP: all of it is checked, thresholds are taken over."""
+
+    async def take_over() -> None:
+        try:
+            settings = reload()
+        except SettingsError as error:
+            log.error("settings.refused", error=str(error), kept="the settings of before")
+            return
+        needs_restart = changed_elsewhere(service.settings, settings)
+        await service.configure(settings)
+        service.settings = msgspec.structs.replace(
+            service.settings, detection=settings.detection, alerting=settings.alerting
+        )
+        log.info("settings.reloaded", needs_restart=needs_restart)
+
+    loop = asyncio.get_running_loop()
+    tasks: set[asyncio.Task[None]] = set()
+
+    def start() -> None:
+        task = asyncio.create_task(take_over())
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, start)
+
+
+def changed_elsewhere(before: Settings, after: Settings) -> list[str]:
+    """Return the keys whose change needs a restart."""
+    whole = ("data_dir", "ingestion", "storage", "api", "journal")
+    part = ("baseline", "allowed_lateness_secs", "time_zone")
+    then, now = before.detection, after.detection
+    return [name for name in whole if getattr(before, name) != getattr(after, name)] + [
+        f"detection.{name}" for name in part if getattr(then, name) != getattr(now, name)
+    ]
+
+
+def _claim(host: str, port: int) -> None:
+    """Find out before anything else whether the address is free.
+
+    Raises
+    ------
+    SettingsError
+        It is in use, or cannot be bound.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise SettingsError(f"api.bind_addr: {host}:{port}: {error.strerror}") from error
+
+
+def _on_signals(stopping: asyncio.Event) -> None:
+    """The first signal stops the service in order, a second at once: all is in the log."""
+
+    def stop() -> None:
+        if stopping.is_set():
+            os._exit(130)
+        stopping.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)

@@ -1,0 +1,134 @@
+"""Every metric family that the service has, in one place.
+
+Families are counted by the batch, never by the event.  Label values come from closed sets, but for
+`service`, of which the first `SERVICES` are told apart; the rest is `other`.
+"""
+
+from collections import Counter as Tally
+from typing import Any, Final, NamedTuple
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
+
+from sentinel import __version__
+from sentinel.model.anomaly import Anomaly
+
+SERVICES = 200
+_LATENCY = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+
+class Family(NamedTuple):
+    """One metric family: what it is, its name after `sentinel_`, its help, its labels."""
+
+    kind: type[Counter | Gauge | Histogram]
+    name: str
+    text: str
+    labels: tuple[str, ...] = ()
+
+
+FAMILIES: Final = {
+    "build": Family(Gauge, "build_info", "Version.", ("version",)),
+    "received": Family(Counter, "events_received", "Events taken in."),
+    "processed": Family(Counter, "events_processed", "Events judged.", ("service",)),
+    "ingestion_errors": Family(
+        Counter, "ingestion_errors", "Bodies that could not be taken.", ("type",)
+    ),
+    "validation_failures": Family(
+        Counter, "validation_failures", "Events refused, or flagged over_limit.", ("reason",)
+    ),
+    "event_states": Family(Counter, "events_state", "Events that were not ordinary.", ("state",)),
+    "anomalies": Family(Counter, "anomalies_detected", "Votes.", ("severity", "detector")),
+    "detection_latency": Family(
+        Histogram, "detection_latency_seconds", "From receipt to verdict, the oldest of a batch."
+    ),
+    "baseline_updates": Family(Counter, "baseline_updates", "Series records saved."),
+    "baselines": Family(Gauge, "baselines", "Series that have a baseline."),
+    "incidents": Family(Counter, "incidents", "What happened to incidents.", ("kind",)),
+    "incidents_open": Family(Gauge, "incidents_open", "Incidents that are open.", ("severity",)),
+    "storage_errors": Family(Counter, "storage_errors", "Failed writes."),
+    "storage_backlog": Family(Gauge, "storage_backlog_bytes", "Rows that wait to be written."),
+    "storage_cursor": Family(Gauge, "storage_cursor", "Position up to which rows are kept."),
+    "journal_errors": Family(Counter, "journal_errors", "Records that could not be written."),
+    "journal_bytes": Family(Gauge, "journal_bytes", "Bytes on disk."),
+    "journal_offset": Family(Gauge, "journal_offset", "Position after the last durable record."),
+    "alerts_sent": Family(Counter, "alerts_sent", "Alerts told.", ("channel",)),
+    "alerts_deduplicated": Family(
+        Counter, "alerts_deduplicated", "Alerts held back as equal to one before."
+    ),
+    "outbox_bytes": Family(Gauge, "outbox_bytes", "Alerts that wait to be told."),
+    "stream_clients": Family(Gauge, "stream_clients", "Live readers."),
+    "stream_dropped": Family(Counter, "stream_dropped", "What a live reader did not get."),
+}
+"""Every family by the attribute of `Vitals` that holds it."""
+
+
+class Vitals:
+    """The families, in a registry of their own."""
+
+    build: Gauge
+    received: Counter
+    processed: Counter
+    ingestion_errors: Counter
+    validation_failures: Counter
+    event_states: Counter
+    anomalies: Counter
+    detection_latency: Histogram
+    baseline_updates: Counter
+    baselines: Gauge
+    incidents: Counter
+    incidents_open: Gauge
+    storage_errors: Counter
+    storage_backlog: Gauge
+    storage_cursor: Gauge
+    journal_errors: Counter
+    journal_bytes: Gauge
+    journal_offset: Gauge
+    alerts_sent: Counter
+    alerts_deduplicated: Counter
+    outbox_bytes: Gauge
+    stream_clients: Gauge
+    stream_dropped: Counter
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = CollectorRegistry()
+        self._services: set[str] = set()
+        for attribute, family in FAMILIES.items():
+            buckets: dict[str, Any] = {"buckets": _LATENCY} if family.kind is Histogram else {}
+            made = family.kind(
+                f"sentinel_{family.name}",
+                family.text,
+                family.labels,
+                registry=self.registry,
+                **buckets,
+            )
+            setattr(self, attribute, made)
+        self.build.labels(__version__).set(1)
+
+    def count_processed(self, tally: Tally[str]) -> None:
+        """Count judged events by service."""
+        for service, count in tally.items():
+            self.processed.labels(self._bounded(service)).inc(count)
+
+    def count_anomalies(self, anomalies: list[Anomaly]) -> None:
+        """Count votes by severity and detector."""
+        for (severity, detector), count in Tally(
+            (anomaly.severity, anomaly.detector) for anomaly in anomalies
+        ).items():
+            self.anomalies.labels(severity, detector).inc(count)
+
+    def _bounded(self, service: str) -> str:
+        if service in self._services or len(self._services) < SERVICES:
+            self._services.add(service)
+            return service
+        return "other"
+
+    def exposition(self) -> bytes:
+        """Return all families as Prometheus text."""
+        return generate_latest(self.registry)
