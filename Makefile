@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# meson, ninja and cython are found by name, also when the core is built again at an import.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: demo test check bench wheel sanitize lock clean
 
@@ -15,7 +17,7 @@ check: $(VENV)/built
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint src/_core
+	$(BIN)/cython-lint src/_core
 
 sanitize: $(VENV)/built
 	tests/sanitize.sh
