@@ -2,39 +2,26 @@
 
 from typing import Any
 
-import msgspec
 from litestar import Litestar, MediaType, Request, Response, get
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
 
 from sentinel import __version__
 from sentinel.api.desk import Desk
+from sentinel.api.headers import HEADERS
 from sentinel.api.page import PAGE
 from sentinel.api.problems import answer, of_framework, of_ours
 from sentinel.api.routes import health, incidents, ingest, queries
 from sentinel.errors import SentinelError
 from sentinel.vitals.logs import log
 
-HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'self'; style-src 'unsafe-inline'; "
-    "script-src 'unsafe-inline'; frame-ancestors 'none'",
-}
-
 
 @get("/docs", sync_to_thread=False, include_in_schema=False, media_type=MediaType.HTML)
 def docs() -> str:
     """Return the API's page: it reads /openapi.json and needs nothing from elsewhere."""
     return PAGE
-
-
-@get("/openapi.json", sync_to_thread=False, include_in_schema=False)
-def openapi(request: Request[Any, Any, Any]) -> Response[bytes]:
-    """Return the description of the API."""
-    schema = request.app.openapi_schema.to_schema()
-    return Response(msgspec.json.encode(schema), media_type="application/json")
 
 
 def _unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
@@ -48,7 +35,6 @@ def build(desk: Desk, *, metrics_path: str) -> Litestar:
     return Litestar(
         route_handlers=[
             docs,
-            openapi,
             health.live,
             health.ready,
             health.startup,
@@ -74,8 +60,10 @@ def build(desk: Desk, *, metrics_path: str) -> Litestar:
             title="LLM-Sentinel",
             version=__version__,
             description="Anomaly detection and observability for LLM applications.",
-            path="/schema",
-            render_plugins=(),
+            path="/openapi.json",
+            # Without one of ours Litestar serves pages that load scripts from elsewhere.
+            render_plugins=[JsonRenderPlugin(path="/", media_type=MediaType.JSON)],
+            use_handler_docstrings=True,
         ),
         response_headers=HEADERS,
         request_max_body_size=desk.body_bytes_max,

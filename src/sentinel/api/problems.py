@@ -7,6 +7,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from msgspec import Struct
 
+from sentinel.api.headers import HEADERS
 from sentinel.errors import JournalFull, QueryError, SentinelError, StateError
 
 MEDIA_TYPE = "application/problem+json"
@@ -44,7 +45,8 @@ def answer(
         detail=detail,
         errors=errors or [],
     )
-    headers = {"Retry-After": "1"} if status in (429, 503) else {}
+    # A path that no route has is answered past the application's own headers.
+    headers = HEADERS | ({"Retry-After": "1"} if status in (429, 503) else {})
     return Response(
         msgspec.json.encode(problem), status_code=status, media_type=MEDIA_TYPE, headers=headers
     )
@@ -59,8 +61,11 @@ def of_framework(_request: Request[Any, Any, Any], error: HTTPException) -> Resp
             if isinstance(item, dict)
         ]
         return answer(400, "bad_parameter", "a parameter cannot be used", errors)
-    code = _TITLES.get(error.status_code, "error").replace(" ", "_")
-    return answer(error.status_code, code, error.detail if error.status_code < 500 else "")
+    title = _TITLES.get(error.status_code, "error")
+    says_more = error.status_code < 500 and error.detail.lower() != title
+    response = answer(error.status_code, title.replace(" ", "_"), error.detail * says_more)
+    response.headers.update(error.headers or {})
+    return response
 
 
 def of_ours(_request: Request[Any, Any, Any], error: SentinelError) -> Response[Any]:

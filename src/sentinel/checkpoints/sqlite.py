@@ -217,6 +217,12 @@ class Checkpoint:
         with self._transaction():
             return self._stands() or 0
 
+    def shared_at(self) -> int:
+        """Return where the shared state stands, as `load` does; 0 where there is none."""
+        with self._transaction() as database:
+            at: int | None = database.execute("SELECT shared_at FROM stand").fetchone()[0]
+        return at or 0
+
     def _stands(self) -> int | None:
         stands: int | None = self._database.execute("SELECT next_offset FROM stand").fetchone()[0]
         return stands

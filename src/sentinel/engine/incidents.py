@@ -280,10 +280,12 @@ class IncidentBook:
                 )
             ]
             if not live.tests:
-                ended = point.clock
+                ended = instant(point.clock)
                 if point.rank == _CASES:
-                    ended = int(view.batch.time[point.event])
-                yield "close", live.standing(state="resolved", ended_at=instant(ended))
+                    # The call that closes it may be a late one.
+                    called = instant(int(view.batch.time[point.event]))
+                    ended = max(called, live.incident.started_at, live.incident.timestamp)
+                yield "close", live.standing(state="resolved", ended_at=ended)
                 del self.open[key]
                 live = None
         if not opening:

@@ -168,6 +168,8 @@ class Service:
             return "the store is behind"
         if self.engine.waiting_events > WAITING_EVENTS_MAX:
             return "the engine is behind"
+        if self.engine.stuck:
+            return f"state cannot be kept: {self.engine.stuck}"
         return ""
 
     # From the journal's thread
@@ -207,14 +209,17 @@ class Service:
         retention = self.settings.journal
         while True:
             await asyncio.sleep(30.0)
-            keep_from = min(self.checkpoint.stand() or 0, self.store.cursor)
-            await asyncio.to_thread(
-                self.journal.retain,
-                keep_from,
-                now_ns=time.time_ns(),
-                hours=retention.retention_hours,
-                nbytes=retention.retention_bytes,
-            )
+            keep_from = min(self.engine.snapshot_at, self.store.cursor)
+            try:
+                await asyncio.to_thread(
+                    self.journal.retain,
+                    keep_from,
+                    now_ns=time.time_ns(),
+                    hours=retention.retention_hours,
+                    nbytes=retention.retention_bytes,
+                )
+            except StateError as error:
+                log.error("journal.not_trimmed", error=str(error))
 
     def drain(self) -> None:
         """Stop saying that traffic should come here."""
@@ -268,6 +273,6 @@ class Service:
         return {
             "recovery": Component(self._recovered),
             "journal": Component(not self.journal.broken and not self._draining),
-            "engine": Component(not self.failure.is_set()),
+            "engine": Component(not self.failure.is_set() and not self.engine.stuck),
             "store": Component(not self.store.is_behind),
         }

@@ -14,9 +14,10 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
-from sentinel.alerting import Grouper
+from sentinel.alerting import Grouper, GroupingRules
 from sentinel.checkpoints.sqlite import Checkpoint, OutboxRow, SeriesRecord
 from sentinel.engine import Partition
+from sentinel.errors import StateError
 from sentinel.model.alert import Alert
 from sentinel.model.anomaly import Anomaly
 from sentinel.model.batch import NOTHING, Batch, concatenated
@@ -26,12 +27,17 @@ from sentinel.sources.journal import CONTROL, EVENTS, TICK
 from sentinel.stores.duckdb import DuckDbStore
 from sentinel.stores.rows import Rows
 from sentinel.vitals.inventory import Vitals
+from sentinel.vitals.logs import log
 
 NS = 1_000_000_000
 ROUND_EVENTS = 10_000
 """Events judged together at most: 65,536 samples and a little."""
 COMMIT_SECONDS = 0.25
 COMMIT_EVENTS = 65_536
+RETRY_SECONDS = 1.0
+"""Between attempts to keep the state while the disk is full."""
+FLUSH_SECONDS = 10.0
+"""How long the store may take at the end."""
 SNAPSHOT_EVENTS = 500_000
 """A re-run after a crash judges no more than this and what came since the last commit."""
 
@@ -54,6 +60,21 @@ class Shared(Struct, frozen=True, kw_only=True):
 
     partition: bytes
     grouping: bytes
+    grouping_rules: GroupingRules
+    """By which alerts were grouped: they hold until the log says otherwise."""
+
+
+class _Snapshot(Struct, frozen=True):
+    """The state at one position, in memory until the store has the rows before it.
+
+    Written earlier, a crash would lose those rows: nobody would make them again.
+    """
+
+    offset: int
+    stored_to: int
+    """The store's cursor once it has all rows that the state has seen."""
+    series: list[SeriesRecord]
+    shared: bytes
 
 
 class Told(Struct, frozen=True):
@@ -100,7 +121,14 @@ class EngineLoop:
         self._last_commit = self._last_snapshot = time.monotonic()
         self._committed_to = parts.told_until
         self._snapshot_clock = 0
-        self.open_incidents: dict[str, Incident] = {}
+        self._snapshot: _Snapshot | None = None
+        self._stored_to = 0
+        self._retry_at = 0.0
+        self.snapshot_at = parts.partition.next_offset
+        """Where the snapshot on disk stands: the next start reads the journal from there."""
+        self.stuck = ""
+        """Why state cannot be kept for now, or an empty text."""
+        self.open_incidents = {i.id: i for i in parts.partition.open_incidents()}
         """As they stood after the last round; replaced, never changed: safe to read."""
         self.waiting_events = 0
         """Durable and not judged yet."""
@@ -149,9 +177,14 @@ class EngineLoop:
             raise
 
     def _until_commit(self) -> float | None:
+        now = time.monotonic()
+        if self.stuck:
+            return max(0.0, self._retry_at - now)
+        if self._snapshot is not None:
+            return COMMIT_SECONDS
         if self._since_commit == 0:
             return None
-        return max(0.0, self._last_commit + COMMIT_SECONDS - time.monotonic())
+        return max(0.0, self._last_commit + COMMIT_SECONDS - now)
 
     def _take(self) -> list[Work]:
         """Take what waits, up to a full round; the lock is held."""
@@ -187,7 +220,7 @@ class EngineLoop:
         judgement = parts.partition.judge(batch)
         parts.partition.pass_over(run[-1].offset + 1)
         self._tell(judgement.incident_events, judgement.anomalies, run[-1].offset + 1)
-        parts.store.put(
+        self._store(
             Rows(
                 next_offset=run[-1].offset + 1,
                 batch=batch,
@@ -223,7 +256,7 @@ class EngineLoop:
             raise ValueError(f"a record of kind {item.kind} in the journal")
         self._tell(happened, [], after)
         if happened:
-            self.parts.store.put(
+            self._store(
                 Rows(
                     next_offset=after,
                     batch=NOTHING,
@@ -235,6 +268,10 @@ class EngineLoop:
             )
         if item.done is not None:
             item.done(happened)
+
+    def _store(self, rows: Rows) -> None:
+        self.parts.store.put(rows)
+        self._stored_to = rows.next_offset
 
     def _tell(
         self, happened: list[IncidentEvent], anomalies: list[Anomaly], next_offset: int
@@ -272,7 +309,29 @@ class EngineLoop:
     # Keeping it
 
     def _save(self, *, force: bool) -> None:
+        """Keep what is due, or everything; while the disk is full, try again later.
+
+        Raises
+        ------
+        StateError
+            It cannot be kept, and never will be by this process.
+        """
         now = time.monotonic()
+        if self.stuck and now < self._retry_at and not force:
+            return
+        try:
+            self._keep(now, force=force)
+            self.stuck = ""
+        except StateError as error:
+            # Its subclasses say that the state is not what or whose we think.
+            if force or type(error) is not StateError:
+                raise
+            if not self.stuck:
+                log.error("state.not_kept", error=str(error))
+            self.stuck = str(error)
+            self._retry_at = time.monotonic() + RETRY_SECONDS
+
+    def _keep(self, now: float, *, force: bool) -> None:
         due = now - self._last_commit >= COMMIT_SECONDS or self._since_commit >= COMMIT_EVENTS
         if (self._since_commit and due) or force:
             self._commit()
@@ -280,38 +339,54 @@ class EngineLoop:
             now - self._last_snapshot >= self._snapshot_secs
             or self._since_snapshot >= SNAPSHOT_EVENTS
         )
-        if self._since_snapshot and (due or force):
-            self.snapshot()
+        if self._since_snapshot and ((due and self._snapshot is None) or force):
+            self._take_snapshot()
+        if force and self._snapshot is not None:
+            self.parts.store.flush(FLUSH_SECONDS)
+        if self._snapshot is not None and self.parts.store.cursor >= self._snapshot.stored_to:
+            self._write_snapshot(self._snapshot)
 
     def _commit(self) -> None:
         next_offset = self.parts.partition.next_offset
         if next_offset > self._committed_to:
-            outbox, self._outbox = self._outbox, []
-            self.parts.checkpoint.commit(self._committed_to, next_offset, outbox)
+            self.parts.checkpoint.commit(self._committed_to, next_offset, self._outbox)
             self._committed_to = next_offset
-            if outbox:
+            told, self._outbox = bool(self._outbox), []
+            if told:
                 self._committed()
         self._since_commit = 0
         self._last_commit = time.monotonic()
 
-    def snapshot(self) -> None:
-        """Keep the whole state as it is now: what all partitions share, and series that changed."""
+    def _take_snapshot(self) -> None:
+        """Take the whole state as it is now: what all series share, and series that changed."""
         partition = self.parts.partition
         if partition.next_offset > self._committed_to:
             self._commit()
-        offset = partition.next_offset
+        offset, grouper = partition.next_offset, self.parts.grouper
         records = partition.named_records(since=self._snapshot_clock)
-        self.parts.checkpoint.sweep(
-            [SeriesRecord(name, offset, record) for name, record in records],
-            shared=msgspec.msgpack.encode(
-                Shared(partition=partition.shared_state(), grouping=self.parts.grouper.save())
-            ),
+        before = self._snapshot.series if self._snapshot is not None else []
+        shared = Shared(
+            partition=partition.shared_state(),
+            grouping=grouper.save(),
+            grouping_rules=grouper.rules,
+        )
+        self._snapshot = _Snapshot(
+            offset,
+            self._stored_to,
+            # What waited was not written: of a series in both, the later record counts.
+            [*before, *(SeriesRecord(name, offset, record) for name, record in records)],
+            msgspec.msgpack.encode(shared),
         )
         self._snapshot_clock = partition.clock
         self._since_snapshot = 0
         self._last_snapshot = time.monotonic()
-        self.parts.vitals.baseline_updates.inc(len(records))
-        self.parts.vitals.baselines.set(partition.live_series)
+
+    def _write_snapshot(self, snapshot: _Snapshot) -> None:
+        self.parts.checkpoint.sweep(snapshot.series, shared=snapshot.shared)
+        self.snapshot_at = snapshot.offset
+        self._snapshot = None
+        self.parts.vitals.baseline_updates.inc(len(snapshot.series))
+        self.parts.vitals.baselines.set(self.parts.partition.live_series)
 
 
 def _size_of(item: Work) -> int:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 from msgspec import Struct
 
-from sentinel.errors import JournalFull
+from sentinel.errors import JournalFull, StateError
 from sentinel.intake import Intake, canonical, inflate
 from sentinel.model.batch import Batch, Rejection
 from sentinel.model.control import Control
@@ -114,8 +114,13 @@ class Ingest:
 
     def tick(self) -> None:
         """Let time pass in the log, where nothing was appended for a second."""
-        if time.monotonic() - self.last_append >= 1.0:
+        if time.monotonic() - self.last_append < 1.0:
+            return
+        try:
             self._append(TICK, b"", time.time_ns(), "default", _Token(None, None))
+        except (JournalFull, StateError):
+            # There is no room for it, or the journal is at its end: the next tick says the same.
+            self._vitals.journal_errors.inc()
 
     def _decode(
         self, body: bytes, encoding: str | None, received_at: int, tenant: str

@@ -45,6 +45,7 @@ def restore(
         shared = msgspec.msgpack.decode(loaded.shared, type=Shared)
         partition.restore(shared.partition, [series.record for series in checkpoint.series()])
         grouper.restore(shared.grouping)
+        grouper.configure(msgspec.json.encode(shared.grouping_rules))
     begin, committed_to = partition.next_offset, checkpoint.committed_to()
     if begin < journal.first_offset:
         raise Gap(

@@ -4,9 +4,13 @@ import asyncio
 
 from sentinel.channels.log import LogChannel
 from sentinel.checkpoints.sqlite import Checkpoint
+from sentinel.errors import StateError
 from sentinel.vitals.inventory import Vitals
+from sentinel.vitals.logs import log
 
 ROWS = 100
+RETRY_SECONDS = 1.0
+"""Between attempts while the disk is full."""
 
 
 class Relay:
@@ -17,6 +21,8 @@ class Relay:
         self._loop = asyncio.get_running_loop()
         self._news = asyncio.Event()
         self._news.set()
+        self._told: set[str] = set()
+        """Told, and still in the outbox."""
 
     def wake(self) -> None:
         """Say that there are rows; from any thread."""
@@ -27,14 +33,24 @@ class Relay:
         while True:
             await self._news.wait()
             self._news.clear()
-            while await asyncio.to_thread(self.drain):
-                pass
+            try:
+                while await asyncio.to_thread(self.drain):
+                    pass
+            except StateError as error:
+                if type(error) is not StateError:
+                    raise
+                log.error("outbox.not_drained", error=str(error))
+                await asyncio.sleep(RETRY_SECONDS)
+                self._news.set()
 
     def drain(self) -> bool:
         """Tell some rows and delete them; says whether there were any."""
         rows = self._checkpoint.outbox(self._channel.name, ROWS)
         for row in rows:
-            self._channel.tell(row.body)
-            self._vitals.alerts_sent.labels(self._channel.name).inc()
+            if row.id not in self._told:
+                self._channel.tell(row.body)
+                self._told.add(row.id)
+                self._vitals.alerts_sent.labels(self._channel.name).inc()
         self._checkpoint.delivered([row.id for row in rows], self._channel.name)
+        self._told.clear()
         return bool(rows)

@@ -47,8 +47,8 @@ class StoreHealth(Struct, frozen=True, kw_only=True):
 class DuckDbStore:
     """Keeps telemetry, anomalies and incidents of one log, and answers queries.
 
-    Threads may share one.  `put` queues; one thread writes rows and cursor in one transaction, at
-    most a second after the first of them came.
+    Threads may share one.  `put` queues; one thread writes rows and cursor in one transaction, half
+    a second after the first of them came, or as soon as they fill a row group.
 
     Parameters
     ----------

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
 ROW_GROUP_ROWS: Final = 16_384
 _CHECKPOINT_BYTES: Final = "64MB"
-"""Of the write-ahead log: about 20 seconds of 10,000 events a second."""
+"""Of the write-ahead log: a checkpoint of 0.4 s every 20 s at 10,000 events a second.  With 16 MB
+each takes 0.2 s, every 5 s, and the file grows by a third more."""
 _READERS: Final = 2
 _HOUR_US: Final = 3_600_000_000
 

@@ -5,21 +5,24 @@ from typing import Annotated, Any
 
 from litestar import Response, get, post
 from litestar.datastructures import State
-from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import Body, QueryParameter
 from litestar.response import ServerSentEvent
 from msgspec import Meta, Struct
 
+from sentinel.api.describe import REFUSALS, refusal
 from sentinel.api.desk import Desk
-from sentinel.api.problems import Problem, answer
+from sentinel.api.problems import answer
 from sentinel.api.routes.queries import Cursor, Limit, Name
 from sentinel.model.control import Control
 from sentinel.model.incident import Incident, IncidentState
 from sentinel.model.severity import Severity
 from sentinel.stores.queries import IncidentFilter
 
-_NOT_FOUND = {404: ResponseSpec(Problem, description="No such incident.")}
-_NOT_OPEN = {409: ResponseSpec(Problem, description="It is not open any more.")}
+_NOT_FOUND = REFUSALS | {404: refusal("No such incident.")}
+_ACTED = _NOT_FOUND | {
+    409: refusal("It is not open any more."),
+    503: refusal("Over a bound; nothing was done. Try again later."),
+}
 
 
 class Incidents(Struct, frozen=True):
@@ -37,7 +40,7 @@ class Note(Struct, frozen=True, forbid_unknown_fields=True):
     note: Annotated[str, Meta(max_length=2000)] = ""
 
 
-@get("/api/v1/incidents")
+@get("/api/v1/incidents", responses=REFUSALS)
 async def incidents(
     state: State,
     *,
@@ -55,7 +58,7 @@ async def incidents(
 
 
 @get("/api/v1/incidents/{incident_id:str}", responses=_NOT_FOUND)
-async def incident(state: State, incident_id: str) -> Response[Any]:
+async def incident(state: State, incident_id: str) -> Response[Incident]:
     """Return one incident with its evidence."""
     desk: Desk = state.desk
     found = await asyncio.to_thread(desk.incident, incident_id)
@@ -78,11 +81,11 @@ async def _act(state: State, kind: Any, incident_id: str, note: Note | None) -> 
 @post(
     "/api/v1/incidents/{incident_id:str}/acknowledge",
     status_code=200,
-    responses=_NOT_FOUND | _NOT_OPEN,
+    responses=_ACTED,
 )
 async def acknowledge(
     state: State, incident_id: str, data: Annotated[Note | None, Body()] = None
-) -> Response[Any]:
+) -> Response[Incident]:
     """Say that somebody has seen it."""
     return await _act(state, "acknowledge", incident_id, data)
 
@@ -90,11 +93,11 @@ async def acknowledge(
 @post(
     "/api/v1/incidents/{incident_id:str}/resolve",
     status_code=200,
-    responses=_NOT_FOUND | _NOT_OPEN,
+    responses=_ACTED,
 )
 async def resolve(
     state: State, incident_id: str, data: Annotated[Note | None, Body()] = None
-) -> Response[Any]:
+) -> Response[Incident]:
     """Close it by hand."""
     return await _act(state, "resolve", incident_id, data)
 

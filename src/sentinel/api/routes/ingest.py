@@ -4,11 +4,11 @@ from typing import Any
 
 from litestar import Request, Response, post
 from litestar.datastructures import State
-from litestar.openapi.datastructures import ResponseSpec
 from msgspec import Struct
 
+from sentinel.api.describe import IngestOperation, refusal
 from sentinel.api.desk import Desk
-from sentinel.api.problems import Problem, answer
+from sentinel.api.problems import answer
 
 CODINGS = ("gzip", "zstd")
 
@@ -31,14 +31,15 @@ class Receipt(Struct, frozen=True):
 @post(
     "/api/v1/events",
     status_code=200,
+    operation_class=IngestOperation,
     responses={
-        400: ResponseSpec(Problem, description="Nothing of it was accepted."),
-        413: ResponseSpec(Problem, description="Too large."),
-        415: ResponseSpec(Problem, description="A content encoding other than gzip and zstd."),
-        503: ResponseSpec(Problem, description="Over a bound; nothing was taken. Retry."),
+        400: refusal("Nothing of it was accepted."),
+        413: refusal("Too large."),
+        415: refusal("A content encoding other than gzip and zstd."),
+        503: refusal("Over a bound; nothing was taken. Send it again later."),
     },
 )
-async def ingest(request: Request[Any, Any, Any], state: State) -> Response[Any]:
+async def ingest(request: Request[Any, Any, Any], state: State) -> Response[Receipt]:
     """Take one event, an array or NDJSON; gzip and zstd are understood.
 
     A retried event id is answered like the first time and judged once.

@@ -9,7 +9,9 @@ from litestar.datastructures import State
 from litestar.params import Parameter
 from msgspec import Struct
 
+from sentinel.api.describe import REFUSALS
 from sentinel.api.desk import Desk
+from sentinel.errors import QueryError
 from sentinel.model.anomaly import Anomaly
 from sentinel.model.severity import Severity
 from sentinel.stores.queries import AnomalyFilter, TelemetryFilter
@@ -73,7 +75,28 @@ class Baselines(Struct, frozen=True):
     baselines: list[Baseline]
 
 
-@get("/api/v1/telemetry")
+def _range(hours: float, start: datetime | None, end: datetime | None) -> tuple[datetime, datetime]:
+    """Return the range that is asked for; `hours` says what a missing start is.
+
+    Raises
+    ------
+    QueryError
+        It has no zone, ends before it begins, or begins before there were years.
+    """
+    end = end or datetime.now(UTC)
+    for name, time in (("start", start), ("end", end)):
+        if time is not None and time.tzinfo is None:
+            raise QueryError(f"{name}: expected a time with its zone")
+    try:
+        start = start or end - timedelta(hours=hours)
+    except OverflowError as error:
+        raise QueryError("hours: reaches back beyond the year 1") from error
+    if start > end:
+        raise QueryError("start: lies behind end")
+    return start, end
+
+
+@get("/api/v1/telemetry", responses=REFUSALS)
 async def telemetry(
     state: State,
     *,
@@ -87,14 +110,13 @@ async def telemetry(
 ) -> Telemetry:
     """Return events of the last hours, or between start and end."""
     desk: Desk = state.desk
-    end = end or datetime.now(UTC)
-    start = start or end - timedelta(hours=hours)
+    start, end = _range(hours, start, end)
     chosen = TelemetryFilter(service=service, model=model, start=start, end=end)
     page = await asyncio.to_thread(desk.telemetry, chosen, limit=limit, cursor=cursor)
     return Telemetry(page.rows, len(page.rows), TimeRange(start, end), page.next_cursor)
 
 
-@get("/api/v1/anomalies")
+@get("/api/v1/anomalies", responses=REFUSALS)
 async def anomalies(
     state: State,
     *,
@@ -121,7 +143,7 @@ async def anomalies(
     return Anomalies(page.rows, len(page.rows), page.next_cursor)
 
 
-@get("/api/v1/anomalies/recent")
+@get("/api/v1/anomalies/recent", responses=REFUSALS)
 async def recent(state: State, limit: Limit = 100) -> Anomalies:
     """Return the latest votes."""
     desk: Desk = state.desk
@@ -129,7 +151,7 @@ async def recent(state: State, limit: Limit = 100) -> Anomalies:
     return Anomalies(page.rows, len(page.rows), page.next_cursor)
 
 
-@get("/api/v1/baselines", sync_to_thread=True)
+@get("/api/v1/baselines", sync_to_thread=True, responses=REFUSALS)
 def baselines(
     state: State, service: Name = None, model: Name = None, metric: Name = None
 ) -> Baselines:

@@ -1,0 +1,42 @@
+"""A process that commits and sweeps without end and kills itself at a named crash point.
+
+Arguments: path, crash point, which of its passings kills.  Each commit writes its position as
+shared state, as event ids, as an outbox row and, in a sweep, as series; what has returned is told
+on standard output.
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+from sentinel.checkpoints.sqlite import Checkpoint, OutboxRow, SeriesRecord
+
+
+def main(path: Path, point: str, passing: int) -> None:
+    passed = 0
+
+    def crash_point(name: str) -> None:
+        nonlocal passed
+        passed += name == point
+        if name == point and passed == passing:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    checkpoint = Checkpoint.open(path, log_id="log", crash_point=crash_point)
+    base = checkpoint.committed_to()
+    while True:
+        text = b"%d" % (base + 1)
+        row = OutboxRow(text.decode(), "hook", text)
+        checkpoint.commit(base, base + 1, [row], shared=text, recent_ids=text, clock=base)
+        base += 1
+        os.write(1, b"commit %s\n" % text)
+        series = [SeriesRecord(b"%d" % place, base, text * 2000) for place in range(5)]
+        checkpoint.sweep([*series, SeriesRecord(text, base, b"")], gone=[b"%d" % (base - 3)])
+        os.write(1, b"sweep %s\n" % text)
+        if base % 2:
+            checkpoint.delivered([str(base)], "hook")
+            os.write(1, b"delivered %s\n" % text)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))

@@ -1,0 +1,115 @@
+"""The checkpoint against kill -9 and a full disk: a transaction is whole or was never there."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from sentinel.checkpoints.sqlite import CRASH_POINTS, Checkpoint, SeriesRecord
+from sentinel.errors import StateError
+
+WRITER = Path(__file__).with_name("checkpoint_writer.py")
+ROUNDS = 4
+
+
+class Killed:
+    """What processes that were killed had been told was done."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.kills = 0
+        self.told: dict[str, set[int]] = {"commit": {0}, "sweep": {0}, "delivered": set()}
+
+    def run(self, point: str, passing: int, kill_after: float | None = None) -> None:
+        process = subprocess.Popen(
+            [sys.executable, str(WRITER), str(self.path), point, str(passing)],
+            stdout=subprocess.PIPE,
+        )
+        assert process.stdout is not None
+        out = process.stdout.readline().decode() if kill_after is not None else ""
+        if kill_after is not None:
+            time.sleep(kill_after)
+            process.kill()
+        out += process.stdout.read().decode()
+        process.stdout.close()
+        assert process.wait(30) == -9
+        self.kills += 1
+        for line in out.splitlines():
+            kind, number = line.split()
+            self.told[kind].add(int(number))
+
+    def check(self) -> None:
+        checkpoint = Checkpoint.open(self.path, log_id="log")
+        loaded = checkpoint.load()
+        stands = 0 if loaded is None else loaded.next_offset
+        assert stands - max(self.told["commit"]) in (0, 1)
+        if loaded is not None:
+            everything = [b"%d" % number for number in range(1, stands + 1)]
+            assert loaded.shared == everything[-1]
+            assert loaded.recent_ids == everything
+        waiting = [int(row.id) for row in checkpoint.outbox("hook", 10_000)]
+        gone = set(range(1, stands + 1)) - set(waiting)
+        assert waiting == sorted(set(waiting))
+        assert gone >= self.told["delivered"]
+        assert len(gone - self.told["delivered"]) <= self.kills, "one for each reply that was lost"
+        swept = {record.offset for record in checkpoint.series() if record.record}
+        assert len(swept) <= 1, "a sweep is whole or not there"
+        if swept:
+            assert max(self.told["sweep"]) <= swept.pop() <= stands
+        checkpoint.close()
+
+
+@pytest.mark.parametrize("point", CRASH_POINTS)
+def test_whoever_is_killed_before_the_end_of_a_transaction_leaves_the_one_before(
+    tmp_path: Path, point: str
+) -> None:
+    killed = Killed(tmp_path / "checkpoint.sqlite")
+    for round_ in range(ROUNDS):
+        killed.run(point, passing=1 + round_ * 7)
+        killed.check()
+    assert max(killed.told["commit"]) > 10
+
+
+def test_whoever_is_killed_at_any_time_leaves_whole_transactions(tmp_path: Path) -> None:
+    killed = Killed(tmp_path / "checkpoint.sqlite")
+    for kill_after in (0.0, 0.004, 0.05, 0.2, 0.3):
+        killed.run("never", 1, kill_after)
+        killed.check()
+
+
+def test_a_full_disk_refuses_a_commit_and_the_state_stays_as_it_was(tmp_path: Path) -> None:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or shutil.which("mount") is None:
+        pytest.skip("only root may mount a small tmpfs")
+    if subprocess.run(mount, check=False).returncode:
+        pytest.skip("mounting is not allowed here")
+    ballast = folder / "ballast"
+    ballast.write_bytes(bytes(600_000))
+    checkpoint = Checkpoint.open(folder / "checkpoint.sqlite", log_id="log")
+    base = 0
+
+    def fill() -> None:
+        nonlocal base
+        while True:
+            checkpoint.commit(base, base + 1, shared=b"%d" % base * 1000, recent_ids=bytes(999))
+            base += 1
+
+    try:
+        with pytest.raises(StateError, match="full"):
+            fill()
+        loaded = checkpoint.load()
+        assert loaded is not None
+        assert (loaded.next_offset, len(loaded.recent_ids)) == (base, base)
+        ballast.unlink()
+        checkpoint.commit(base, base + 1, shared=b"again")
+        checkpoint.sweep([SeriesRecord(b"x", base + 1, bytes(8000))])
+        assert checkpoint.committed_to() == base + 1
+    finally:
+        checkpoint.close()
+        subprocess.run(["umount", str(folder)], check=True)
