@@ -5,9 +5,7 @@ incident changes with every batch, and there is one for every 1,000 offsets.  Ru
 writes to a store until it is killed.
 """
 
-import itertools
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -175,25 +173,20 @@ def rows_between(start: int, end: int) -> Rows:
     )
 
 
-def cuts(seed: int, start: int) -> Iterator[tuple[int, int]]:
-    """Yield batches that follow each other, of 1 to 700 offsets."""
-    rng = np.random.default_rng([seed, start])
-    for _ in itertools.count():
-        end = start + int(rng.integers(1, 700))
-        yield start, end
-        start = end
-
-
-def write_until_killed(path: Path, seed: int) -> None:
-    """Go on from a little below the cursor, as a re-run does."""
+def write_until_killed(path: Path, seed: int, largest: int) -> None:
+    """Go on from a little below the cursor, as a re-run does, in batches of random size."""
     store = DuckDbStore(path, log_id=LOG)
     cursor = store.open()
-    print(cursor, flush=True)
-    for start, end in cuts(seed, max(0, cursor - 300)):
+    sys.stdout.write(f"{cursor}\n")
+    sys.stdout.flush()
+    rng = np.random.default_rng([seed, cursor])
+    end = max(0, cursor - 300)
+    while True:
+        start, end = end, end + int(rng.integers(1, largest))
         store.put(rows_between(start, end))
         while store.backlog_bytes > 8 << 20:
             store.flush()
 
 
 if __name__ == "__main__":
-    write_until_killed(Path(sys.argv[1]), int(sys.argv[2]))
+    write_until_killed(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
