@@ -46,8 +46,11 @@ class Feed:
 
     def send(self, *calls: dict[str, Any]) -> list[IncidentEvent]:
         """Judge calls as one batch; return what happened to incidents."""
+        return self.send_at(self.partition.next_offset, *calls)
+
+    def send_at(self, start: int, *calls: dict[str, Any]) -> list[IncidentEvent]:
+        """Judge calls as one batch at an offset."""
         body = msgspec.json.Encoder().encode_lines(calls)
-        start = self.partition.next_offset
         batch, rejections, _ = self._intake.take(body, offset=start, received_at=None, lines=True)
         assert not rejections, rejections
         judgement = self.partition.judge(batch)

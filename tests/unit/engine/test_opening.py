@@ -1,8 +1,9 @@
 """What opens an incident is frozen in it, and the cause names it."""
 
 import pytest
-from scenes.feed import START, Feed, armed, at, call, slow
 
+from scenes.feed import START, Feed, armed, at, call, slow
+from sentinel.detectors import ZScore
 from sentinel.engine import Rules
 from sentinel.model.incident import IncidentEvent
 
@@ -77,9 +78,18 @@ def test_the_votes_stand_with_it_also_those_that_did_not_fire() -> None:
     assert fired == {(vote.detector, vote.statistic) for vote in votes}
 
 
+def test_the_votes_on_its_own_metric_come_first() -> None:
+    feed = armed()
+    (opened,) = feed.send(
+        *(call(second, latency_ms=125.0, total_tokens=3015) for second in range(200, 203))
+    )
+    assert opened.incident.metric == "total_tokens"
+    metrics = [vote.metric for vote in opened.incident.evidence[0].votes]
+    assert metrics == ["total_tokens"] * 2 + ["latency_ms"] * 4
+
+
 def test_a_vote_that_did_not_fire_is_shown_with_its_statistic() -> None:
-    rules = Rules(zscore=Rules().zscore.__class__(threshold=900.0))
-    feed = armed(rules)
+    feed = armed(Rules(zscore=ZScore(threshold=900.0)))
     (opened,) = feed.send(*slow(200, 203))
     vote = opened.incident.evidence[0].votes[0]
     assert (vote.detector, vote.fired, vote.threshold) == ("zscore", False, 900.0)
@@ -183,17 +193,17 @@ def test_a_shift_that_had_begun_before_is_a_drift() -> None:
     assert feed.last.started_at > START
 
 
-def test_ninety_nine_samples_arm_nothing() -> None:
+def test_a_hundred_samples_arm_a_test_and_ninety_nine_do_not() -> None:
     feed = Feed()
-    feed.ordinary(0, 97)
-    assert feed.send(*slow(97, 100)) == []
+    feed.ordinary(0, 99)
+    assert feed.send(*slow(99, 102)) == []
     feed = Feed()
-    feed.ordinary(0, 98)
-    assert [event.kind for event in feed.send(*slow(98, 101))] == ["open"]
+    feed.ordinary(0, 100)
+    assert [event.kind for event in feed.send(*slow(100, 103))] == ["open"]
 
 
 def test_services_beyond_the_cap_share_one_incident_of_other() -> None:
-    feed = Feed(Rules(max_series=8))
+    feed = Feed(Rules(max_series=4))
     for second in range(200):
         feed.send(call(second), call(second, service_name=f"late-{second % 3}", event_id=None))
     trouble = [
