@@ -30,12 +30,10 @@ cdef enum:
     OTHER_MAX = METRICS * 128
     BATCH_EVENTS = 65536    # the largest batch for whose new series slots are kept
 
-EVENT_REPEATED = REPEATED
-EVENT_LATE = LATE
-EVENT_STALE = STALE
-EVENT_OVERFLOWED = OVERFLOWED
-EVENT_UNJUDGED = UNJUDGED
+EVENT_REPEATED, EVENT_LATE, EVENT_STALE = REPEATED, LATE, STALE
+EVENT_OVERFLOWED, EVENT_UNJUDGED = OVERFLOWED, UNJUDGED
 OTHER = "__other__"
+OTHER_KEY = ("default", OTHER, OTHER)
 
 cdef int64_t HOUR_NS = 3600 * <int64_t> 1000000000
 
@@ -53,6 +51,11 @@ cdef struct Events:
     int64_t* clock
     uint8_t* state
     uint8_t* watched
+
+
+cdef inline bint is_other(key) except -1:
+    """Say whether a key is that of what is beyond the cap; a service of that name alone is not."""
+    return key[2] == OTHER and tuple(key[1:]) == OTHER_KEY
 
 
 cdef class Partition:
@@ -143,14 +146,14 @@ cdef class Partition:
         known = self.slot_of(key, metric)
         if known is not None:
             return known
-        if self.others >= OTHER_MAX if key[2] == OTHER else self.ordinary >= self.max_series:
+        if self.others >= OTHER_MAX if is_other(key) else self.ordinary >= self.max_series:
             return -1
         number = self.number_of(key)
         slot = self.bank.take_slot(number, metric)
         if slot >= 0:
             self.slots[number * METRICS + metric] = slot
-            self.ordinary += key[2] != OTHER
-            self.others += key[2] == OTHER
+            self.ordinary += not is_other(key)
+            self.others += is_other(key)
         elif all(self.slots[number * METRICS + m] < 0 for m in range(METRICS)):
             self.forget_key(number)
         return slot
@@ -189,8 +192,8 @@ cdef class Partition:
                 continue
             number = s.key
             self.slots[number * METRICS + s.metric] = -1
-            self.ordinary -= self.keys[number][2] != OTHER
-            self.others -= self.keys[number][2] == OTHER
+            self.ordinary -= not is_other(self.keys[number])
+            self.others -= is_other(self.keys[number])
             self.leaving.add(slot)
             for metric in range(METRICS):
                 if self.slots[number * METRICS + metric] >= 0:
@@ -391,7 +394,7 @@ cdef class Partition:
         if slot >= 0:
             return slot
         state[0] |= OVERFLOWED
-        slot = self.open_series((key[0], "default", OTHER, OTHER), metric)
+        slot = self.open_series((key[0], *OTHER_KEY), metric)
         if slot < 0:
             state[0] |= UNJUDGED
         return slot

@@ -95,7 +95,8 @@ def load(Bank bank not None, int32_t slot, const unsigned char[::1] record, bint
         if s.window.n == s.window.capacity and grow(&s.window, size) < 0:
             raise MemoryError
         append(&s.window, size, tame(values[i]))
-    s.last = last
+    # Alone a window is of no time: it would be idle where T is weeks after it was made.
+    s.last = 0 if window_only else last
     s.cusum.up = up
     s.cusum.down = down
     if size_then != size:

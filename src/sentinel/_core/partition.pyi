@@ -12,6 +12,7 @@ EVENT_STALE: int
 EVENT_OVERFLOWED: int
 EVENT_UNJUDGED: int
 OTHER: str
+OTHER_KEY: tuple[str, str, str]
 
 Names = tuple[str, str, str, str]
 

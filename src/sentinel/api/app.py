@@ -24,6 +24,11 @@ def docs() -> str:
     return PAGE
 
 
+def _too_deep(_request: Request[Any, Any, Any], _error: RecursionError) -> Response[Any]:
+    """Answer a body that is nested more deeply than a decoder goes."""
+    return answer(400, "too_deep", "the body is nested too deeply to be read")
+
+
 def _unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """Answer a fault of ours: the log says which, the answer does not."""
     log.error("request.failed", path=request.url.path, error=type(error).__name__, exc_info=error)
@@ -54,6 +59,7 @@ def build(desk: Desk, *, metrics_path: str) -> Litestar:
         exception_handlers={
             HTTPException: of_framework,
             SentinelError: of_ours,
+            RecursionError: _too_deep,
             Exception: _unexpected,
         },
         openapi_config=OpenAPIConfig(

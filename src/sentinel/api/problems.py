@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from sentinel.api.headers import HEADERS
 from sentinel.errors import JournalFull, QueryError, SentinelError, StateError
+from sentinel.vitals.logs import log
 
 MEDIA_TYPE = "application/problem+json"
 _TITLES = {
@@ -61,6 +62,13 @@ def of_framework(_request: Request[Any, Any, Any], error: HTTPException) -> Resp
             if isinstance(item, dict)
         ]
         return answer(400, "bad_parameter", "a parameter cannot be used", errors)
+    if error.status_code == 413:
+        return answer(413, "too_big", "the body is too large")
+    if error.status_code >= 500 and "disconnected" in error.detail:
+        # Said of a connection that ends, or of chunks that cannot be read, inside a body.
+        return answer(400, "incomplete_body", "the body ended early or cannot be read")
+    if error.status_code >= 500:
+        log.error("request.failed", error=type(error).__name__, exc_info=error)
     title = _TITLES.get(error.status_code, "error")
     says_more = error.status_code < 500 and error.detail.lower() != title
     response = answer(error.status_code, title.replace(" ", "_"), error.detail * says_more)

@@ -28,18 +28,19 @@ _COMMANDS = {
     "version": "print the version",
 }
 
+_ABOUT = ("-h", "--help", "--version")
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code."""
+    """Run one command, `serve` where none is given, and return its exit code."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if not arguments or (arguments[0].startswith("-") and arguments[0] not in _ABOUT):
+        arguments.insert(0, "serve")
     parser = _parser(next((word for word in arguments if word in _COMMANDS), None))
     options = parser.parse_args(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A name may hold letters that the terminal cannot show.
         sys.stdout.reconfigure(errors="backslashreplace")
-    if options.command is None:
-        parser.print_help()
-        return 0
     try:
         code: int = options.run(options)
         sys.stdout.flush()

@@ -14,7 +14,7 @@ from msgspec import Struct, field, structs
 from numpy.typing import NDArray
 
 from sentinel._core import reports
-from sentinel._core.partition import EVENT_OVERFLOWED, EVENT_REPEATED, EVENT_STALE, OTHER
+from sentinel._core.partition import EVENT_OVERFLOWED, EVENT_REPEATED, EVENT_STALE, OTHER_KEY
 from sentinel.engine.cases import Case, evidence_of, rank_of, votes_of
 from sentinel.engine.open_incident import OpenIncident
 from sentinel.engine.rules import NS, Rules
@@ -206,7 +206,7 @@ class IncidentBook:
     def _events_of(self, view: _View, key: Key) -> NDArray[np.int64]:
         """Return the events of a key that were judged, ascending."""
         batch = view.batch
-        if key.service == OTHER:
+        if key[1:] == OTHER_KEY:
             tenants = np.array([k.tenant == key.tenant for k in batch.keys])
             mine = tenants[batch.key] & (view.state & EVENT_OVERFLOWED != 0)
         elif key in view.codes:
