@@ -287,8 +287,7 @@ cdef class Partition:
         if self.clock > self.next_sweep + HOUR_NS:
             self.forget_idle()
         self.let_go()
-        watched = np.zeros(n, np.uint8)
-        numbers = np.empty(len(keys), np.int32)
+        watched, numbers = np.zeros(n, np.uint8), np.empty(len(keys), np.int32)
         cdef int64_t[::1] clock_view = clock
         cdef uint8_t[::1] state_view = state
         cdef uint8_t[::1] watched_view = watched

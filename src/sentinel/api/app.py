@@ -9,6 +9,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 
 from sentinel import __version__
+from sentinel.api.describe import RawObjects
 from sentinel.api.desk import Desk
 from sentinel.api.headers import HEADERS
 from sentinel.api.page import PAGE
@@ -73,5 +74,6 @@ def build(desk: Desk, *, metrics_path: str) -> Litestar:
         ),
         response_headers=HEADERS,
         request_max_body_size=desk.body_bytes_max,
+        plugins=[RawObjects()],
         logging_config=None,
     )

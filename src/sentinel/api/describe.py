@@ -1,12 +1,18 @@
 """What the description of the API cannot read off a handler: refusals, and the body of ingest."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
+from litestar.plugins import OpenAPISchemaPlugin
+from litestar.typing import FieldDefinition
+from msgspec import Raw
 
 from sentinel.api.problems import MEDIA_TYPE, Problem
+
+if TYPE_CHECKING:
+    from litestar._openapi.schema_generation.schema import SchemaCreator
 
 
 def refusal(description: str) -> ResponseSpec:
@@ -37,6 +43,22 @@ _EVENT: Final = Schema(
         "metadata": Schema(type=OpenAPIType.OBJECT),
     },
 )
+
+
+class RawObjects(OpenAPISchemaPlugin):
+    """Describes what is passed on as it was written: a JSON object."""
+
+    @staticmethod
+    def is_plugin_supported_type(value: Any) -> bool:
+        """Say whether a type is of this kind."""
+        return value is Raw
+
+    def to_openapi_schema(
+        self, field_definition: FieldDefinition, schema_creator: "SchemaCreator"
+    ) -> Schema:
+        """Return the schema of a field."""
+        del field_definition, schema_creator
+        return Schema(type=OpenAPIType.OBJECT)
 
 
 @dataclass
