@@ -1,6 +1,7 @@
 """Shows what the benchmarks measured at the end of the run."""
 
 import pytest
+
 from yardstick import Table
 
 TABLE = pytest.StashKey[Table]()

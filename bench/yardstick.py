@@ -59,6 +59,11 @@ class Ratio:
         """The median of first / second over neighbours in time."""
         return statistics.median(a / b for a, b in zip(self.first, self.second, strict=True))
 
+    @property
+    def least(self) -> float:
+        """The least of first / second: for what waits for memory that neighbours use, too."""
+        return min(a / b for a, b in zip(self.first, self.second, strict=True))
+
     def note(self, first: str, second: str) -> str:
         """Return both times, as the table shows them."""
         ours, theirs = (1e9 * min(times) for times in (self.first, self.second))

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from oracle.adversarial import SIZE, USUAL, adversarial, worst_error
 from oracle.baseline import Reals, baselines, tamed
-from yardstick import Table, gates
-
 from sentinel._core import reports
 from sentinel._core.bank import Bank
+from yardstick import Table, gates
 
 GATES = gates("core")
 MEMORY = Path(__file__).with_name("memory.py")

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 from river import stats, utils
-from yardstick import Table, gates, taking_turns
 
 from sentinel._core.bank import Bank
+from yardstick import Table, gates, taking_turns
 
 GATES = gates("core")
 WINDOW = 1_000
@@ -49,9 +49,7 @@ def test_everything_costs_about_two_sliding_medians(
     ratio = taking_turns(
         judging(value), lambda: bottleneck.move_median(value, WINDOW), (SAMPLES, SAMPLES), 15
     )
-    table.hold(
-        GATES[f"{name}_beside_move_median"], ratio.median, ratio.note("ours", "move_median")
-    )
+    table.hold(GATES[f"{name}_beside_move_median"], ratio.median, ratio.note("ours", "move_median"))
 
 
 def test_pandas_takes_many_times_longer_for_less(table: Table) -> None:
@@ -115,11 +113,11 @@ def test_many_series_cost_little_more_a_sample_than_one(series: int, table: Tabl
         lambda: bank.judge(coming.pop(), value, clock), judging(value), (BATCH, BATCH), 12
     )
     table.hold(
-        GATES[f"series_{series:_}"], ratio.median, ratio.note(f"{series:,} series", "one series")
+        GATES[f"series_{series:_}"], ratio.least, ratio.note(f"{series:,} series", "one series")
     )
 
 
 @pytest.mark.benchmark(group="one series, 60,000 samples a round")
-def test_judging_one_series(benchmark: Callable[[Callable[[], object]], object]) -> None:
+def test_judging_one_series(benchmark: Callable[..., object]) -> None:
     """Absolute figures, for comparison over time; no gate holds them."""
     benchmark(judging(lognormal(SAMPLES)))
