@@ -1,8 +1,10 @@
 """The application: its routes, its errors, its description."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from litestar import Litestar, MediaType, Request, Response, get
+from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
@@ -14,6 +16,7 @@ from sentinel.api.desk import Desk
 from sentinel.api.headers import HEADERS
 from sentinel.api.page import PAGE
 from sentinel.api.problems import answer, of_framework, of_ours
+from sentinel.api.request_log import log_requests
 from sentinel.api.routes import health, incidents, ingest, queries
 from sentinel.errors import SentinelError
 from sentinel.vitals.logs import log
@@ -36,8 +39,14 @@ def _unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[A
     return answer(500, "internal")
 
 
-def build(desk: Desk, *, metrics_path: str) -> Litestar:
-    """Return the application over a desk."""
+def build(
+    desk: Desk, *, metrics_path: str, cors_origins: Sequence[str] = (), log_questions: bool = False
+) -> Litestar:
+    """Return the application over a desk.
+
+    `cors_origins`: pages of these may read answers, never with credentials; none may by default.
+    """
+    cors = CORSConfig(allow_origins=list(cors_origins), allow_credentials=False)
     return Litestar(
         route_handlers=[
             docs,
@@ -72,6 +81,8 @@ def build(desk: Desk, *, metrics_path: str) -> Litestar:
             render_plugins=[JsonRenderPlugin(path="/", media_type=MediaType.JSON)],
             use_handler_docstrings=True,
         ),
+        cors_config=cors if cors_origins else None,
+        middleware=[log_requests] if log_questions else [],
         response_headers=HEADERS,
         request_max_body_size=desk.body_bytes_max,
         plugins=[RawObjects()],

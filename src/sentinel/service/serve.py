@@ -71,7 +71,12 @@ async def serve(
     )
     await service.agree()
     server = Server(
-        build(service.desk(), metrics_path=settings.api.metrics_path),
+        build(
+            service.desk(),
+            metrics_path=settings.api.metrics_path,
+            cors_origins=settings.api.cors_origins if settings.api.enable_cors else (),
+            log_questions=settings.api.enable_logging,
+        ),
         address=host,
         port=port,
         interface=Interfaces.ASGI,

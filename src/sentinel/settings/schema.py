@@ -172,7 +172,9 @@ class Api(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_body_size: Annotated[
         int, Meta(ge=1024, le=1_073_741_824, description="Bytes of a request's body.")
     ] = 10_485_760
-    enable_logging: Annotated[bool, Meta(description="One log line for each request.")] = True
+    enable_logging: Annotated[
+        bool, Meta(description="One log line for each question; none for events, probes, scrapes.")
+    ] = True
     insecure: Annotated[
         bool, Meta(description="Let others than this machine in without a key.")
     ] = False
