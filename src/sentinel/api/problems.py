@@ -35,22 +35,34 @@ class Problem(Struct, frozen=True, omit_defaults=True):
     errors: list[Any] = msgspec.field(default_factory=list)
 
 
-def answer(
-    status: int, code: str, detail: str = "", errors: list[Any] | None = None
-) -> Response[Any]:
-    """Return a problem as a response."""
-    problem = Problem(
+def problem(status: int, code: str, detail: str = "", errors: list[Any] | None = None) -> Problem:
+    """Return a problem; `code` is stable."""
+    return Problem(
         type=f"urn:sentinel:{code}",
         title=_TITLES.get(status, "error"),
         status=status,
         detail=detail,
         errors=errors or [],
     )
+
+
+def as_response(told: Problem) -> Response[Any]:
+    """Return a problem as a response."""
     # A path that no route has is answered past the application's own headers.
-    headers = HEADERS | ({"Retry-After": "1"} if status in (429, 503) else {})
+    headers = HEADERS | ({"Retry-After": "1"} if told.status in (429, 503) else {})
     return Response(
-        msgspec.json.encode(problem), status_code=status, media_type=MEDIA_TYPE, headers=headers
+        msgspec.json.encode(told),
+        status_code=told.status,
+        media_type=MEDIA_TYPE,
+        headers=headers,
     )
+
+
+def answer(
+    status: int, code: str, detail: str = "", errors: list[Any] | None = None
+) -> Response[Any]:
+    """Return a problem as a response."""
+    return as_response(problem(status, code, detail, errors))
 
 
 def of_framework(_request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
@@ -78,8 +90,13 @@ def of_framework(_request: Request[Any, Any, Any], error: HTTPException) -> Resp
 
 def of_ours(_request: Request[Any, Any, Any], error: SentinelError) -> Response[Any]:
     """Return what the service refuses."""
+    return as_response(problem_of(error))
+
+
+def problem_of(error: SentinelError) -> Problem:
+    """Return an error of ours as a problem."""
     if isinstance(error, (JournalFull, StateError)):
-        return answer(503, error.code, str(error))
+        return problem(503, error.code, str(error))
     if isinstance(error, QueryError):
-        return answer(400, error.code, str(error))
-    return answer(500, error.code)
+        return problem(400, error.code, str(error))
+    return problem(500, error.code)

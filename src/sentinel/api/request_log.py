@@ -1,4 +1,4 @@
-"""One log line for each question; not for events, probes and scrapes, which come by the thousand."""
+"""One log line for each question; not for events, probes and scrapes: those come by thousands."""
 
 import time
 from typing import Final

@@ -1,11 +1,10 @@
 """`sentinel serve`."""
 
 import argparse
-import asyncio
 import os
 
 from sentinel.cli.configuration import add_config, settings_of
-from sentinel.service.serve import serve
+from sentinel.service import serve
 from sentinel.settings import load
 from sentinel.vitals.logs import LEVELS, configure
 
@@ -28,4 +27,4 @@ def run(options: argparse.Namespace) -> int:
     """Take telemetry by HTTP, judge it, keep it and tell, until a signal."""
     settings = settings_of(options)
     configure(options.log_level, as_json=options.log_json)
-    return asyncio.run(serve(settings, reload=lambda: load(options.config)))
+    return serve.run(settings, reload=lambda: load(options.config))

@@ -18,8 +18,8 @@ from sentinel.demo.traffic import LIVE_SECONDS, Traffic
 from sentinel.errors import InputError
 from sentinel.model.incident import Incident
 from sentinel.replay.run import Replay
+from sentinel.service import serve
 from sentinel.service.assemble import Service
-from sentinel.service.serve import serve
 from sentinel.settings import Settings
 from sentinel.settings.schema import Api
 from sentinel.sources.journal import read_folder
@@ -40,7 +40,7 @@ class Demo:
         with tempfile.TemporaryDirectory(prefix="llm-sentinel-demo-") as folder:
             self._folder = Path(folder)
             settings = Settings(data_dir=folder, api=Api(bind_addr=f"127.0.0.1:{self._port}"))
-            code = asyncio.run(serve(settings, ready=self._beside))
+            code = serve.run(settings, ready=self._beside)
             if code:
                 return code
             replayed = self._replay()

@@ -97,6 +97,7 @@ class Service:
         self.store = DuckDbStore(
             self._folder / "sentinel.duckdb",
             log_id=log_id,
+            query_timeout_secs=settings.api.timeout_secs,
             on_failure=self._store_failed,
             crash_point=crash_point,
         )

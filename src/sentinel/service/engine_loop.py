@@ -14,8 +14,8 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
-from sentinel.alerting import Grouper, GroupingRules
-from sentinel.checkpoints.sqlite import Checkpoint, OutboxRow, SeriesRecord
+from sentinel.alerting import Grouper
+from sentinel.checkpoints.sqlite import Checkpoint, OutboxRow
 from sentinel.engine import Partition
 from sentinel.errors import StateError
 from sentinel.model.alert import Alert
@@ -23,6 +23,7 @@ from sentinel.model.anomaly import Anomaly
 from sentinel.model.batch import NOTHING, Batch, concatenated
 from sentinel.model.control import Control
 from sentinel.model.incident import Incident, IncidentEvent
+from sentinel.service.snapshot import Snapshot, taken
 from sentinel.sources.journal import CONTROL, EVENTS, TICK
 from sentinel.stores.duckdb import DuckDbStore
 from sentinel.stores.rows import Rows
@@ -53,28 +54,6 @@ class Work(Struct):
     payload: bytes = b""
     done: Callable[[list[IncidentEvent]], None] | None = None
     """Called on the engine's thread with what a control did."""
-
-
-class Shared(Struct, frozen=True, kw_only=True):
-    """What a snapshot holds beside the series."""
-
-    partition: bytes
-    grouping: bytes
-    grouping_rules: GroupingRules
-    """By which alerts were grouped: they hold until the log says otherwise."""
-
-
-class _Snapshot(Struct, frozen=True):
-    """The state at one position, in memory until the store has the rows before it.
-
-    Written earlier, a crash would lose those rows: nobody would make them again.
-    """
-
-    offset: int
-    stored_to: int
-    """The store's cursor once it has all rows that the state has seen."""
-    series: list[SeriesRecord]
-    shared: bytes
 
 
 class Told(Struct, frozen=True):
@@ -120,8 +99,8 @@ class EngineLoop:
         self._since_commit = self._since_snapshot = 0
         self._last_commit = self._last_snapshot = time.monotonic()
         self._committed_to = parts.told_until
-        self._snapshot_clock = 0
-        self._snapshot: _Snapshot | None = None
+        self._snapshot_clock = parts.partition.clock
+        self._snapshot: Snapshot | None = None
         self._stored_to = 0
         self._retry_at = 0.0
         self.snapshot_at = parts.partition.next_offset
@@ -132,6 +111,7 @@ class EngineLoop:
         """As they stood after the last round; replaced, never changed: safe to read."""
         self.waiting_events = 0
         """Durable and not judged yet."""
+        self._show_open()
         self.votes = 0
         """Votes that fired since the process began."""
         self.judged_to = parts.partition.next_offset
@@ -302,7 +282,10 @@ class EngineLoop:
             if event.kind != "progress":
                 self.parts.vitals.incidents.labels(event.kind).inc()
         self.open_incidents = standing
-        severities = Counter(incident.severity for incident in standing.values())
+        self._show_open()
+
+    def _show_open(self) -> None:
+        severities = Counter(incident.severity for incident in self.open_incidents.values())
         for severity in ("info", "warning", "critical"):
             self.parts.vitals.incidents_open.labels(severity).set(severities[severity])
 
@@ -362,26 +345,18 @@ class EngineLoop:
         partition = self.parts.partition
         if partition.next_offset > self._committed_to:
             self._commit()
-        offset, grouper = partition.next_offset, self.parts.grouper
-        records = partition.named_records(since=self._snapshot_clock)
-        before = self._snapshot.series if self._snapshot is not None else []
-        shared = Shared(
-            partition=partition.shared_state(),
-            grouping=grouper.save(),
-            grouping_rules=grouper.rules,
-        )
-        self._snapshot = _Snapshot(
-            offset,
-            self._stored_to,
-            # What waited was not written: of a series in both, the later record counts.
-            [*before, *(SeriesRecord(name, offset, record) for name, record in records)],
-            msgspec.msgpack.encode(shared),
+        self._snapshot = taken(
+            partition,
+            self.parts.grouper,
+            since=self._snapshot_clock,
+            stored_to=self._stored_to,
+            before=self._snapshot,
         )
         self._snapshot_clock = partition.clock
         self._since_snapshot = 0
         self._last_snapshot = time.monotonic()
 
-    def _write_snapshot(self, snapshot: _Snapshot) -> None:
+    def _write_snapshot(self, snapshot: Snapshot) -> None:
         self.parts.checkpoint.sweep(snapshot.series, shared=snapshot.shared)
         self.snapshot_at = snapshot.offset
         self._snapshot = None

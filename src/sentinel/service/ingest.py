@@ -104,7 +104,7 @@ class Ingest:
         answer: asyncio.Future[list[IncidentEvent]] = self._loop.create_future()
 
         def done(happened: list[IncidentEvent]) -> None:
-            self._loop.call_soon_threadsafe(answer.set_result, happened)
+            self._loop.call_soon_threadsafe(_give, answer, happened)
 
         token = _Token(None, self._loop.create_future(), done)
         self._append(CONTROL, msgspec.json.encode(control), time.time_ns(), "default", token)
@@ -176,6 +176,11 @@ class Ingest:
         self._vitals.journal_errors.inc(len(tokens))
         futures = [token.future for token in tokens if token.future is not None]
         self._loop.call_soon_threadsafe(_refuse, futures, error)
+
+
+def _give(answer: "asyncio.Future[list[IncidentEvent]]", happened: list[IncidentEvent]) -> None:
+    if not answer.done():
+        answer.set_result(happened)
 
 
 def _resolve(futures: "list[asyncio.Future[int]]") -> None:

@@ -4,6 +4,7 @@ The middle is a pure function of snapshot and records, so judging them again giv
 What was told before the last commit is not told again; rows that the store has it drops itself.
 """
 
+import time
 from collections.abc import Iterator
 
 import msgspec
@@ -15,9 +16,13 @@ from sentinel.engine import Partition
 from sentinel.errors import Gap
 from sentinel.intake import Intake
 from sentinel.replay.records import batch_of
-from sentinel.service.engine_loop import ROUND_EVENTS, EngineLoop, Shared, Work
+from sentinel.service.engine_loop import ROUND_EVENTS, EngineLoop, Work
+from sentinel.service.snapshot import Shared
 from sentinel.sources.journal import CONTROL, EVENTS, Journal
 from sentinel.sources.segments import Record
+
+STORE_PAUSE_SECONDS = 0.02
+"""What is judged again comes faster than the store writes: rows that wait are memory."""
 
 
 class Recovered(Struct, frozen=True):
@@ -66,8 +71,11 @@ def judge_again(loop: EngineLoop, journal: Journal, intake: Intake) -> Recovered
     begin = loop.parts.partition.next_offset
     told_until = loop.parts.told_until
     count = 0
+    store = loop.parts.store
     for round_ in _rounds(journal, intake, begin, told_until):
         loop.judge(round_)
+        while store.is_behind and store.health().failure is None:
+            time.sleep(STORE_PAUSE_SECONDS)
         count += len(round_)
     return Recovered(begin, told_until, count)
 

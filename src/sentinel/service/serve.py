@@ -9,11 +9,13 @@ from ipaddress import ip_address
 from typing import Any
 
 import msgspec
+import uvloop
 from granian.constants import Interfaces
 from granian.server.embed import Server
 
 from sentinel.api.app import build
-from sentinel.errors import SettingsError
+from sentinel.api.door import with_door
+from sentinel.errors import SentinelError, SettingsError
 from sentinel.service.assemble import Service
 from sentinel.settings import Settings
 from sentinel.vitals.logs import log
@@ -47,6 +49,12 @@ def address_of(settings: Settings) -> tuple[str, int]:
     return host, int(port)
 
 
+def run(settings: Settings, **rest: Any) -> int:
+    """Serve on a loop of its own (uvloop: a quarter more requests a second); see `serve`."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(serve(settings, **rest))
+
+
 async def serve(
     settings: Settings,
     *,
@@ -70,13 +78,15 @@ async def serve(
         judged_again=recovered.judged_again,
     )
     await service.agree()
+    desk = service.desk()
+    app = build(
+        desk,
+        metrics_path=settings.api.metrics_path,
+        cors_origins=settings.api.cors_origins if settings.api.enable_cors else (),
+        log_questions=settings.api.enable_logging,
+    )
     server = Server(
-        build(
-            service.desk(),
-            metrics_path=settings.api.metrics_path,
-            cors_origins=settings.api.cors_origins if settings.api.enable_cors else (),
-            log_questions=settings.api.enable_logging,
-        ),
+        with_door(app, desk),
         address=host,
         port=port,
         interface=Interfaces.ASGI,
@@ -123,11 +133,12 @@ def _on_hangup(service: Service, reload: Callable[[], Settings]) -> None:
     async def take_over() -> None:
         try:
             settings = reload()
-        except SettingsError as error:
+            needs_restart = changed_elsewhere(service.settings, settings)
+            await service.configure(settings)
+        except SentinelError as error:
+            # They cannot be used, or the log has no room for them.
             log.error("settings.refused", error=str(error), kept="the settings of before")
             return
-        needs_restart = changed_elsewhere(service.settings, settings)
-        await service.configure(settings)
         service.settings = msgspec.structs.replace(
             service.settings, detection=settings.detection, alerting=settings.alerting
         )

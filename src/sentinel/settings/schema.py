@@ -173,7 +173,7 @@ class Api(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         int, Meta(ge=1024, le=1_073_741_824, description="Bytes of a request's body.")
     ] = 10_485_760
     enable_logging: Annotated[
-        bool, Meta(description="One log line for each question; none for events, probes, scrapes.")
+        bool, Meta(description="One log line for each question; none for events and probes.")
     ] = True
     insecure: Annotated[
         bool, Meta(description="Let others than this machine in without a key.")

@@ -8,8 +8,9 @@ from msgspec import Struct
 
 from sentinel.api.describe import IngestOperation, refusal
 from sentinel.api.desk import Desk
-from sentinel.api.problems import answer
+from sentinel.api.problems import Problem, answer, as_response, problem
 
+PATH = "/api/v1/events"
 CODINGS = ("gzip", "zstd")
 
 
@@ -29,7 +30,7 @@ class Receipt(Struct, frozen=True):
 
 
 @post(
-    "/api/v1/events",
+    PATH,
     status_code=200,
     operation_class=IngestOperation,
     responses={
@@ -54,11 +55,18 @@ async def ingest(request: Request[Any, Any, Any], state: State) -> Response[Rece
     body = await request.body()
     if len(body) > desk.body_bytes_max:
         return answer(413, "too_big", f"expected at most {desk.body_bytes_max} bytes")
-    receipt = await desk.take(body, coding if coding in CODINGS else None)
+    outcome = outcome_of(await desk.take(body, coding if coding in CODINGS else None))
+    if isinstance(outcome, Problem):
+        return as_response(outcome)
+    return Response(outcome, status_code=200)
+
+
+def outcome_of(receipt: Any) -> Receipt | Problem:
+    """Return the answer to a body that was taken."""
     rejected = [Refused(r.position, r.code, r.path) for r in receipt.rejected]
-    if not receipt.accepted and not rejected:
-        return answer(400, "empty", "expected at least one event")
-    if not receipt.accepted:
-        status = 413 if any(r.code == "too_big" and r.path == "$" for r in rejected) else 400
-        return answer(status, rejected[0].code, "no event was accepted", list(rejected))
-    return Response(Receipt(receipt.accepted, rejected), status_code=200)
+    if receipt.accepted:
+        return Receipt(receipt.accepted, rejected)
+    if not rejected:
+        return problem(400, "empty", "expected at least one event")
+    status = 413 if any(r.code == "too_big" and r.path == "$" for r in rejected) else 400
+    return problem(status, rejected[0].code, "no event was accepted", list(rejected))
