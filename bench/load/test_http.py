@@ -1,0 +1,159 @@
+"""What one core of the service takes in by HTTP, from request to journal and verdicts.
+
+The client (wrk) and the service have a core each.  The yardstick of single events is a bare ASGI
+application on the same server that only writes and fdatasyncs each body, in the same sitting.
+SENTINEL_BENCH_SECONDS is how long each run takes (10; 60 for figures to quote).
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+SECONDS = int(os.environ.get("SENTINEL_BENCH_SECONDS", "10"))
+BATCH_GATE = 100_000
+"""Events a second in bodies of 1,000: ten times what the original claims for four cores."""
+SINGLE_GATE_RATIO = 0.5
+"""Of what the bare application takes: intake, journal, engine and store cost as much again."""
+
+BARE = """
+import asyncio, os, sys
+from granian.constants import Interfaces
+from granian.server.embed import Server
+import uvloop
+file = os.open(sys.argv[2], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+waiting = []
+async def app(scope, receive, send):
+    if scope["type"] != "http": return
+    body = (await receive())["body"]
+    future = asyncio.get_running_loop().create_future()
+    waiting.append((body, future))
+    if len(waiting) == 1:
+        asyncio.get_running_loop().call_soon(asyncio.ensure_future, sync())
+    await future
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"{}"})
+def write(group):
+    os.write(file, b"".join(body for body, _ in group)); os.fdatasync(file)
+async def sync():
+    while waiting:
+        group = list(waiting)
+        await asyncio.to_thread(write, group)
+        del waiting[:len(group)]
+        for _, future in group: future.set_result(None)
+async def main():
+    await Server(app, port=int(sys.argv[1]), interface=Interfaces.ASGI, log_enabled=False).serve()
+with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner: runner.run(main())
+"""
+
+LOAD = """
+local n = tonumber(os.getenv("EVENTS"))
+math.randomseed(os.time())
+request = function()
+  local lines = {}
+  for i = 1, n do
+    lines[i] = string.format('{"event_id":"%08x-%04x-4000-8000-%012x","service_name":"s%d",' ..
+      '"model":"m%d","prompt":{"tokens":%d},"response":{"tokens":%d,"finish_reason":"stop"},' ..
+      '"latency_ms":%.1f,"cost_usd":%.6f,"metadata":{"user_id":"u%d"},"errors":[]}',
+      math.random(0, 2147483647), math.random(0, 65535), math.random(0, 2147483647) * 1000 + i,
+      math.random(20), math.random(3), math.random(100, 4000), math.random(10, 800),
+      math.random() * 3000 + 200, math.random() * 0.1, math.random(500))
+  end
+  return wrk.format("POST", "/api/v1/events", nil, table.concat(lines, "\\n"))
+end
+"""
+
+pytestmark = [
+    pytest.mark.skipif(shutil.which("wrk") is None, reason="needs wrk, a load generator"),
+    pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="needs a core for the client"),
+]
+
+
+@contextmanager
+def running(command: list[str], port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a server on core 0 until the end of the block."""
+    server = subprocess.Popen(["taskset", "-c", "0", *command], stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(200):
+            try:
+                socket.create_connection(("127.0.0.1", port), 0.2).close()
+                break
+            except OSError:
+                time.sleep(0.1)
+        yield server
+    finally:
+        server.send_signal(signal.SIGTERM)
+        try:
+            server.wait(30)
+        except subprocess.TimeoutExpired:
+            server.kill()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def requests_a_second(port: int, script: Path, *, events: int, connections: int) -> float:
+    url = f"http://127.0.0.1:{port}"
+    done = subprocess.run(
+        [*"taskset -c 1 wrk -t1 -s".split(), str(script), f"-c{connections}", f"-d{SECONDS}s", url],
+        env=os.environ | {"EVENTS": str(events)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "Non-2xx" not in done.stdout, done.stdout
+    found = re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)
+    assert found is not None, done.stdout
+    return float(found[1])
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Path:
+    path = tmp_path / "load.lua"
+    path.write_text(LOAD)
+    return path
+
+
+def served(folder: Path, port: int) -> list[str]:
+    config = folder / "sentinel.yaml"
+    config.write_text(
+        json.dumps({"data_dir": str(folder / "data"), "api": {"bind_addr": f"127.0.0.1:{port}"}})
+    )
+    return [sys.executable, "-m", "sentinel", "serve", "-c", str(config)]
+
+
+def test_batches_of_a_thousand(tmp_path: Path, script: Path) -> None:
+    port = free_port()
+    with running(served(tmp_path, port), port):
+        rate = 1000 * requests_a_second(port, script, events=1000, connections=4)
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+            text = answer.read().decode()
+    judged = sum(float(n) for n in re.findall(r"events_processed_total\{.*\} (\S+)", text))
+    print(f"\nbatches of 1,000: {rate:,.0f} events/s durable, {judged:,.0f} judged by the end")
+    assert rate >= BATCH_GATE
+
+
+def test_single_events_beside_a_bare_application(tmp_path: Path, script: Path) -> None:
+    port, bare_port = free_port(), free_port()
+    bare = [sys.executable, "-c", BARE, str(bare_port), str(tmp_path / "bare.log")]
+    with running(bare, bare_port):
+        yardstick = requests_a_second(bare_port, script, events=1, connections=64)
+    with running(served(tmp_path, port), port):
+        rate = requests_a_second(port, script, events=1, connections=64)
+    print(f"\nsingle events: {rate:,.0f} requests/s, a bare application {yardstick:,.0f}")
+    assert rate >= SINGLE_GATE_RATIO * yardstick
