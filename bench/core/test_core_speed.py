@@ -1,6 +1,7 @@
 """The core's time beside its peers', and beside itself with many series."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import bottleneck
 import numpy as np
@@ -70,7 +71,7 @@ def test_pandas_takes_many_times_longer_for_less(table: Table) -> None:
 def test_river_takes_many_times_longer_for_less(table: Table) -> None:
     value = lognormal(SAMPLES)
     parts = [stats.RollingQuantile(q, WINDOW) for q in QUANTILES]
-    variance = utils.Rolling(stats.Var, window_size=WINDOW)
+    variance: Any = utils.Rolling(stats.Var, window_size=WINDOW)
 
     def roll(samples: list[float]) -> None:
         for x in samples:

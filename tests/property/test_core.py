@@ -251,12 +251,12 @@ def run_plan(plan: Plan, tally: Tally) -> None:
 
 
 def test_every_statistic_and_every_verdict_of_the_core_is_the_oracles(
-    record_property: Callable[[str, object], None],
+    record_testsuite_property: Callable[[str, object], None],
 ) -> None:
     tally = Tally()
     for plan in plans():
         run_plan(plan, tally)
-    record_property("tally", str(tally))
+    record_testsuite_property("core against oracle", str(tally))
     assert tally.fired > tally.samples // 20, "streams without anomalies prove little"
     assert tally.no_scale > 0
     assert tally.excused <= tally.samples // 10_000
