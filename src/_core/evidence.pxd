@@ -8,8 +8,9 @@ largest few of the window reach.  *record*: one sample far beyond the largest of
 
 What is ordinary is frozen when a test opens, since the window goes on learning.  It closes when ten
 samples in a row lie nearer to the usual than to what it had to exceed (failures: when the share has
-fallen to twice the usual of then, or to one call in twenty), when the shift has lasted for 400
-samples and is the window's own by now, or when the series has been silent for fifteen minutes of T.
+fallen to twice the usual of then, or to one call in twenty), when the series has been silent for
+fifteen minutes of T, or when a shift of values has lasted for 400 samples and is the window's own
+by now.  Failures never become the usual that way: an outage stays open until it ends.
 
 A test judges a sample before it enters the window, needs a hundred samples to be armed, and reads
 nothing but its own series.

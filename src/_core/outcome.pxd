@@ -1,3 +1,4 @@
+# cython: cdivision=True
 """What comes of a batch: verdicts and cases, in buffers that live from batch to batch."""
 from libc.stdint cimport int32_t, uint8_t
 from libc.stdlib cimport free, realloc

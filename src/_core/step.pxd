@@ -1,3 +1,4 @@
+# cython: cdivision=True
 """One step of one series: judge a sample against the window, let the tests see it, let it in."""
 from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.string cimport memset

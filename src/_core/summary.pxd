@@ -1,3 +1,4 @@
+# cython: cdivision=True
 """What readers see of a series, under a sequence lock.
 
 The writer makes the counter odd, writes, and makes it even; a reader that saw an odd counter, or

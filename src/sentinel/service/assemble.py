@@ -125,7 +125,7 @@ class Service:
         # What is in the journal was accepted under the rules of its day: nothing is refused now.
         again = msgspec.structs.replace(intake_rules, on_limit="flag")
         recovered = judge_again(self.engine, self.journal, Intake(again, key=key, log_id=log_id))
-        self._relay = Relay(self.checkpoint, channel, self.vitals)
+        self._relay = Relay(self.checkpoint, channel, self.vitals, crash_point=crash_point)
         self.ingest = Ingest(
             Intake(intake_rules, key=key, log_id=log_id),
             self.journal,

@@ -1,6 +1,8 @@
 """The relay: drains the outbox to the channels, each alert with its stable id, at least once."""
 
 import asyncio
+from collections.abc import Callable
+from typing import Final
 
 from sentinel.channels.log import LogChannel
 from sentinel.checkpoints.sqlite import Checkpoint
@@ -8,6 +10,8 @@ from sentinel.errors import StateError
 from sentinel.vitals.inventory import Vitals
 from sentinel.vitals.logs import log
 
+CRASH_POINTS: Final = ("tell",)
+"""Before each alert is told."""
 ROWS = 100
 RETRY_SECONDS = 1.0
 """Between attempts while the disk is full."""
@@ -16,8 +20,16 @@ RETRY_SECONDS = 1.0
 class Relay:
     """One task for one destination, so that a dead one delays no other."""
 
-    def __init__(self, checkpoint: Checkpoint, channel: LogChannel, vitals: Vitals) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        channel: LogChannel,
+        vitals: Vitals,
+        *,
+        crash_point: Callable[[str], None],
+    ) -> None:
         self._checkpoint, self._channel, self._vitals = checkpoint, channel, vitals
+        self._crash_point = crash_point
         self._loop = asyncio.get_running_loop()
         self._news = asyncio.Event()
         self._news.set()
@@ -48,6 +60,7 @@ class Relay:
         rows = self._checkpoint.outbox(self._channel.name, ROWS)
         for row in rows:
             if row.id not in self._told:
+                self._crash_point("tell")
                 self._channel.tell(row.body)
                 self._told.add(row.id)
                 self._vitals.alerts_sent.labels(self._channel.name).inc()

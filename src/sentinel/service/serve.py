@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
 from typing import Any
 
@@ -60,38 +60,22 @@ async def serve(
     *,
     reload: Callable[[], Settings] | None = None,
     crash_point: Callable[[str], None] = lambda _: None,
-    ready: Callable[[Service, str], Any] | None = None,
+    ready: Callable[[Service, str], Awaitable[None]] | None = None,
 ) -> int:
     """Serve until a signal or a failure; returns the exit code.
 
     `reload` reads the configuration again, on SIGHUP.  `ready` is called with the service and its
-    address once it listens; what it returns, if it can be awaited, runs beside the service, and the
-    service ends when it does.
+    address once it listens; what it returns runs beside the service, which ends when it does.
     """
     host, port = address_of(settings)
     _claim(host, port)
     service = Service(settings, crash_point=crash_point)
     recovered = service.open()
     log.info(
-        "state.restored",
-        snapshot_at=recovered.snapshot_at,
-        judged_again=recovered.judged_again,
+        "state.restored", snapshot_at=recovered.snapshot_at, judged_again=recovered.judged_again
     )
     await service.agree()
-    desk = service.desk()
-    app = build(
-        desk,
-        metrics_path=settings.api.metrics_path,
-        cors_origins=settings.api.cors_origins if settings.api.enable_cors else (),
-        log_questions=settings.api.enable_logging,
-    )
-    server = Server(
-        with_door(app, desk),
-        address=host,
-        port=port,
-        interface=Interfaces.ASGI,
-        log_enabled=False,
-    )
+    server = _server_of(service, host, port)
     stopping = asyncio.Event()
     _on_signals(stopping)
     if reload is not None:
@@ -100,7 +84,7 @@ async def serve(
     tasks = asyncio.create_task(service.run_tasks())
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     log.info("service.started", url=url, docs=f"{url}/docs", data_dir=settings.data_dir)
-    beside = ready(service, url) if ready is not None else None
+    beside = asyncio.ensure_future(ready(service, url)) if ready is not None else None
     waiting = [
         asyncio.create_task(stopping.wait()),
         asyncio.create_task(service.failure.wait()),
@@ -108,7 +92,7 @@ async def serve(
         tasks,
     ]
     if beside is not None:
-        waiting.append(asyncio.ensure_future(beside))
+        waiting.append(beside)
     await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     failed = service.failure.is_set() or any(
         task.done() and task.exception() is not None for task in (listening, tasks)
@@ -124,7 +108,27 @@ async def serve(
         return 1
     await asyncio.to_thread(service.close)
     log.info("service.stopped")
+    if beside is not None and beside.done():
+        beside.result()  # what went wrong in it is raised here
     return 0
+
+
+def _server_of(service: Service, host: str, port: int) -> Server:
+    """Return the HTTP server of a service, not listening yet."""
+    api, desk = service.settings.api, service.desk()
+    app = build(
+        desk,
+        metrics_path=api.metrics_path,
+        cors_origins=api.cors_origins if api.enable_cors else (),
+        log_questions=api.enable_logging,
+    )
+    return Server(
+        with_door(app, desk),
+        address=host,
+        port=port,
+        interface=Interfaces.ASGI,
+        log_enabled=False,
+    )
 
 
 def _on_hangup(service: Service, reload: Callable[[], Settings]) -> None:
