@@ -216,8 +216,13 @@ class Partition:
             if name is not None and reports.last_of(bank, slot) >= since:
                 key, metric = name
                 record = records.save(bank, slot, key, self.next_offset)
-                found.append(("\0".join((*key, METRICS[metric])).encode(), record))
+                found.append((_name_of(key, metric), record))
         return found
+
+    def names(self) -> set[bytes]:
+        """Return the names of all series that are not idle, as `named_records` writes them."""
+        named = (self._core.key_of(slot) for slot in self._core.live_slots())
+        return {_name_of(*name) for name in named if name is not None}
 
     @property
     def live_series(self) -> int:
@@ -284,3 +289,7 @@ class Partition:
                 raise TornState(f"series record: {error}") from error
             except OverflowError as error:
                 raise ForeignState(str(error), "raise detection.baseline.max_series") from error
+
+
+def _name_of(key: tuple[str, ...], metric: int) -> bytes:
+    return "\0".join((*key, METRICS[metric])).encode()

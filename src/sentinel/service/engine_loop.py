@@ -100,6 +100,8 @@ class EngineLoop:
         self._last_commit = self._last_snapshot = time.monotonic()
         self._committed_to = parts.told_until
         self._snapshot_clock = parts.partition.clock
+        self._kept = parts.partition.names()
+        """Names of the series that the checkpoint holds, or will with the next snapshot."""
         self._snapshot: Snapshot | None = None
         self._stored_to = 0
         self._retry_at = 0.0
@@ -356,12 +358,17 @@ class EngineLoop:
             stored_to=self._stored_to,
             before=self._snapshot,
         )
+        self._kept.update(series.name for series in self._snapshot.series)
         self._snapshot_clock = partition.clock
         self._since_snapshot = 0
         self._last_snapshot = time.monotonic()
 
     def _write_snapshot(self, snapshot: Snapshot) -> None:
-        self.parts.checkpoint.sweep(snapshot.series, shared=snapshot.shared)
+        gone: set[bytes] = set()
+        if len(self._kept) > self.parts.partition.live_series:
+            gone = self._kept - self.parts.partition.names()
+            self._kept -= gone
+        self.parts.checkpoint.sweep(snapshot.series, sorted(gone), shared=snapshot.shared)
         self.snapshot_at = snapshot.offset
         self._snapshot = None
         self.parts.vitals.baseline_updates.inc(len(snapshot.series))

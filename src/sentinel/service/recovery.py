@@ -48,7 +48,12 @@ def restore(
     loaded = checkpoint.load()
     if loaded is not None and loaded.shared is not None:
         shared = msgspec.msgpack.decode(loaded.shared, type=Shared)
-        partition.restore(shared.partition, [series.record for series in checkpoint.series()])
+        series = list(checkpoint.series())
+        partition.restore(shared.partition, [one.record for one in series])
+        # What has been idle for too long starts again empty when it speaks.
+        gone = {one.name for one in series} - partition.names()
+        if gone:
+            checkpoint.sweep([], sorted(gone))
         grouper.restore(shared.grouping)
         grouper.configure(msgspec.json.encode(shared.grouping_rules))
     begin, committed_to = partition.next_offset, checkpoint.committed_to()

@@ -196,7 +196,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     journal: JournalRetention = field(default_factory=JournalRetention)
 
     def unbuilt(self) -> list[str]:
-        """Return the keys of parts that are configured, not switched off, and do not exist yet."""
+        """Return the keys that are set, not switched off, and have no effect yet."""
+        baseline = self.detection.baseline
         parts = {
             "ingestion.kafka": self.ingestion.kafka,
             "storage.influxdb": self.storage.influxdb,
@@ -204,6 +205,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "storage.redis": self.storage.redis,
             "alerting.rabbitmq": self.alerting.rabbitmq,
             "alerting.webhook": self.alerting.webhook,
+            "detection.baseline.persistence_path": baseline.persistence_path,
+            "detection.baseline.enable_persistence": None if baseline.enable_persistence else False,
         }
         return [
             key

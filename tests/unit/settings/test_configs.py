@@ -58,6 +58,7 @@ def test_parts_that_do_not_exist_yet_are_named_unless_switched_off() -> None:
         "storage.cache",
         "storage.redis",
         "alerting.rabbitmq",
+        "detection.baseline.persistence_path",
     ]
     assert load(None, {}).unbuilt() == []
 
