@@ -1,0 +1,148 @@
+"""A service that starts again: what it knew, it knows; what was changed meanwhile is in the log."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from chaos.callers import Calls
+from chaos.remains import Replayed, alerts_told, assert_as_if_nothing_had_happened
+from sentinel.model.incident import Incident
+from sentinel.service.assemble import Service
+from sentinel.settings import Settings
+from sentinel.settings.schema import Alerting, Deduplication
+from sentinel.sources.journal import CONTROL, read_folder
+from sentinel.stores.queries import IncidentFilter
+
+Deed = Callable[[Service], Awaitable[None]]
+
+
+def settings_for(data_dir: Path, *, window_secs: int = 300) -> Settings:
+    return Settings(
+        data_dir=str(data_dir),
+        alerting=Alerting(deduplication=Deduplication(window_secs=window_secs)),
+    )
+
+
+def run(settings: Settings, deed: Deed) -> None:
+    """Run a service without its door, in this process."""
+
+    async def life() -> None:
+        service = Service(settings, crash_point=lambda _: None)
+        service.open()
+        await service.agree()
+        await deed(service)
+        await asyncio.to_thread(service.close)
+
+    asyncio.run(life())
+
+
+async def judged(service: Service) -> None:
+    deadline = time.monotonic() + 20
+    while service.engine.judged_to < service.journal.next_offset:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
+
+
+def send(calls: Calls, acknowledged: set[str], bodies: int) -> Deed:
+    async def deed(service: Service) -> None:
+        for _ in range(bodies):
+            ids, body = calls.body(5)
+            assert (await service.ingest.take(body, None)).accepted == 5
+            acknowledged.update(ids)
+        await judged(service)
+
+    return deed
+
+
+async def nothing(_: Service) -> None:
+    pass
+
+
+@pytest.mark.usefixtures("log_file")
+def test_an_incident_that_is_open_is_shown_after_a_restart_as_before(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path / "data")
+    acknowledged: set[str] = set()
+    shown: list[dict[str, Incident]] = []
+
+    async def look(service: Service) -> None:
+        page = service.desk().incidents(IncidentFilter(state="open"), limit=10, cursor=None)
+        shown.append({incident.id: incident for incident in page.rows})
+        standing = service.engine.parts.partition.open_incidents()
+        assert shown[-1].keys() == {incident.id for incident in standing}
+        lines = service.vitals.exposition().decode().splitlines()
+        gauges = [line for line in lines if "incidents_open{" in line]
+        assert sum(float(line.rpartition(" ")[2]) for line in gauges) == len(standing) > 0
+
+    async def send_and_look(service: Service) -> None:
+        await send(Calls("svc", 3), acknowledged, 52)(service)
+        await asyncio.to_thread(service.store.flush)
+        await look(service)
+
+    run(settings, send_and_look)
+    run(settings, look)
+    assert shown[0] == shown[1]
+
+
+def test_rules_of_grouping_that_changed_between_two_runs_are_in_the_log(
+    tmp_path: Path, log_file: Path
+) -> None:
+    data_dir = tmp_path / "data"
+    calls, acknowledged = Calls("svc", 3), set[str]()
+    for window_secs in (300, 1, 1, 300):
+        settings = settings_for(data_dir, window_secs=window_secs)
+        run(settings, send(calls, acknowledged, 80))
+    controls = [r for r in read_folder(data_dir / "journal").records if r.kind == CONTROL]
+    assert len(controls) == 3
+    assert alerts_told([log_file])
+    assert_as_if_nothing_had_happened(data_dir, [log_file], acknowledged)
+
+
+def test_a_service_that_only_starts_and_stops_writes_nothing_more(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path / "data")
+    for _ in range(3):
+        run(settings, nothing)
+    assert Replayed(tmp_path / "data").records == 1
+
+
+def test_a_series_that_is_silent_does_not_hold_the_journal_back(tmp_path: Path) -> None:
+    async def deed(service: Service) -> None:
+        service.engine._snapshot_secs = 0.0
+        for name in ("silent", "speaks"):
+            await send(Calls(name, 3), set(), 10)(service)
+            await snapshot(service, service.journal.next_offset)
+        stand = service.checkpoint.stand()
+        assert stand is not None
+        assert stand < service.journal.next_offset
+
+    run(settings_for(tmp_path / "data"), deed)
+
+
+async def snapshot(service: Service, at: int) -> None:
+    """Wait until the snapshot on disk stands at a position."""
+    deadline = time.monotonic() + 20
+    while service.engine.snapshot_at < at:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.05)
+        service.engine.put([])
+
+
+def test_a_snapshot_waits_for_the_store_to_have_the_rows_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_for(tmp_path / "data")
+
+    async def deed(service: Service) -> None:
+        cursor = service.store.cursor
+        loop = service.engine
+        monkeypatch.setattr(type(service.store), "cursor", property(lambda _: cursor))
+        loop._snapshot_secs = 0.0
+        await send(Calls("svc", 3), set(), 20)(service)
+        await asyncio.sleep(1.5)
+        assert loop.snapshot_at <= 1, "beyond the record of the rules there are rows"
+        monkeypatch.undo()
+        await snapshot(service, 2)
+
+    run(settings, deed)

@@ -1,0 +1,387 @@
+"""The running service as its users see it: telemetry in, answers, incidents, metrics."""
+
+import gzip
+import http.client
+import json
+import re
+import time
+import uuid
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import zstandard
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+from end_to_end.serving import SECONDS, Serving, call, calls, serving, until
+from sentinel.vitals.inventory import Vitals
+
+PROBLEM = "application/problem+json"
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    with serving(tmp_path_factory.mktemp("service")) as running:
+        yield running
+
+
+def open_incident(service: Serving, name: str) -> dict[str, Any]:
+    """Send 120 ordinary calls and 30 that fail; return the incident they open."""
+    service.send(*calls(name, 120))
+    service.send(*calls(name, 30, errors=["429 rate limit reached"]))
+    found: list[dict[str, Any]] = until(
+        lambda: service.read("/api/v1/incidents", service=name)["incidents"]
+    )
+    return found[0]
+
+
+# Telemetry in
+
+
+def lines_of(events: list[dict[str, Any]]) -> bytes:
+    return b"".join(json.dumps(event).encode() + b"\n" for event in events)
+
+
+BODIES: dict[str, tuple[Callable[[list[dict[str, Any]]], bytes], str]] = {
+    "array": (lambda events: json.dumps(events).encode(), ""),
+    "indented": (lambda events: json.dumps(events, indent=2).encode(), ""),
+    "ndjson": (lines_of, ""),
+    "gzip": (lambda events: gzip.compress(lines_of(events)), "gzip"),
+    "zstd": (lambda events: zstandard.compress(lines_of(events)), "zstd"),
+    "identity": (lines_of, "identity"),
+    "large": (lambda events: lines_of(events) + b"\n" * 100_000, ""),
+}
+
+
+@pytest.mark.parametrize("form", BODIES)
+def test_events_are_taken_in_every_form_and_can_be_asked_for(service: Serving, form: str) -> None:
+    encode, coding = BODIES[form]
+    headers = {"Content-Encoding": coding} if coding else {}
+    body = encode(calls(form, 3))
+    answer = service.request("POST", "/api/v1/events", body, headers)
+    assert (answer.status, answer.json()) == (200, {"accepted": 3, "rejected": []})
+    until(lambda: service.count(form) == 3)
+
+
+def test_one_event_alone_is_taken_and_kept_without_its_texts(service: Serving) -> None:
+    event = call("alone", user_id="ann", metadata={"password": "hunter2"}, cost_usd=0.25)
+    event["prompt"]["text"] = "what is the launch code?"
+    assert service.post("/api/v1/events", event).json() == {"accepted": 1, "rejected": []}
+    until(lambda: service.count("alone") == 1)
+    answer = service.get("/api/v1/telemetry", service="alone")
+    (row,) = answer.json()["data"]
+    assert uuid.UUID(row["event_id"])
+    assert (row["latency_ms"], row["cost_usd"], row["error"]) == (100.0, 0.25, False)
+    assert (row["prompt_length"], row["ttft_ms"]) == (24, None)
+    assert row["metadata"] == {"password": "[REDACTED]"}
+    assert re.fullmatch("u-[0-9a-f]{24}", row["user_id"])
+    for secret in (b"launch code", b"hunter2", b'ann"'):
+        assert secret not in answer.body
+        assert secret.decode() not in service.log()
+
+
+def test_a_receipt_names_place_and_code_of_what_is_refused_and_never_its_value(
+    service: Serving,
+) -> None:
+    body = b"\n".join(
+        [
+            json.dumps(call("partly")).encode(),
+            b'{"service_name":"partly","model":"m","latency_ms":"hush-4711"}',
+            b"hush-4711",
+            b'{"service_name":"partly"}',
+            json.dumps(call("partly")).encode(),
+            b'{"service_name":"partly","model":"m","cost_usd":-4711}',
+        ]
+    )
+    answer = service.request("POST", "/api/v1/events", body)
+    assert answer.status == 200
+    assert answer.json() == {
+        "accepted": 2,
+        "rejected": [
+            {"index": 1, "code": "wrong_type", "path": "$.latency_ms"},
+            {"index": 2, "code": "not_json", "path": "$"},
+            {"index": 3, "code": "missing_field", "path": "$.model"},
+            {"index": 5, "code": "negative", "path": "$.cost_usd"},
+        ],
+    }
+    assert b"4711" not in answer.body
+    assert "4711" not in service.log()
+
+
+def test_an_event_that_is_sent_again_is_answered_alike_and_judged_once(service: Serving) -> None:
+    event = call("again", event_id=str(uuid.uuid4()))
+    for _ in range(3):
+        assert service.post("/api/v1/events", event).json() == {"accepted": 1, "rejected": []}
+    service.send_and_wait(call("again", 1))
+    assert service.count("again") == 2
+    (baseline,) = service.read("/api/v1/baselines", service="again", metric="latency_ms")[
+        "baselines"
+    ]
+    assert baseline["samples"] == 2
+
+
+# Questions
+
+
+def test_pages_of_telemetry_hold_every_event_once_newest_first(service: Serving) -> None:
+    service.send_and_wait(*calls("paged", 250))
+    rows = list(service.pages("telemetry", "data", service="paged", limit=40))
+    assert len({row["event_id"] for row in rows}) == len(rows) == 250
+    places = [(row["timestamp"], row["offset"], row["index"]) for row in rows]
+    assert places == sorted(places, reverse=True)
+
+
+def test_telemetry_says_what_was_asked_for_and_keeps_to_it(service: Serving) -> None:
+    now = datetime.now(UTC).replace(microsecond=0)
+    times = [(now - timedelta(minutes=minutes)).isoformat() for minutes in (50, 40, 30)]
+    service.send_and_wait(*(call("ranged", timestamp=time_) for time_ in times))
+    answer = service.read("/api/v1/telemetry", service="ranged", start=times[1], end=times[2])
+    assert answer["count"] == len(answer["data"]) == 1
+    assert answer["next_cursor"] is None
+    shown = {name: datetime.fromisoformat(text) for name, text in answer["timeRange"].items()}
+    asked = [datetime.fromisoformat(text) for text in times[1:]]
+    assert shown == dict(zip(("start", "end"), asked, strict=True))
+    assert service.read("/api/v1/telemetry", service="ranged", hours=0.6)["count"] == 1
+    assert service.read("/api/v1/telemetry", service="ranged", model="other")["count"] == 0
+
+
+def test_votes_are_answered_with_the_baseline_they_were_judged_against(service: Serving) -> None:
+    service.send_and_wait(*calls("voted", 60), call("voted", latency_ms=9000.0))
+    answer = until(lambda: service.read("/api/v1/anomalies", service="voted")["anomalies"])
+    assert {row["detector"] for row in answer} == {"zscore", "iqr", "mad", "cusum"}
+    (vote,) = service.read("/api/v1/anomalies", service="voted", detector="zscore")["anomalies"]
+    expected = {"service": "voted", "model": "m", "metric": "latency_ms", "value": 9000.0}
+    assert {name: vote[name] for name in expected} == expected
+    assert vote["severity"] == "critical"
+    assert vote["baseline_samples"] == 60
+    assert 100 < vote["baseline_mean"] < 110
+    assert 0 < vote["baseline_stddev"] < 10
+    assert vote["z_score"] == vote["statistic"] > 100
+    assert service.read("/api/v1/anomalies", service="voted", severity="info")["anomalies"] == []
+    assert service.read("/api/v1/anomalies", service="voted", metric="cost_usd")["count"] == 0
+    latest = service.read("/api/v1/anomalies/recent", limit=2)
+    assert latest["count"] == len(latest["anomalies"]) == 2
+    assert latest["anomalies"][0].keys() == vote.keys()
+
+
+def test_baselines_are_answered_by_service_model_and_metric(service: Serving) -> None:
+    service.send_and_wait(*calls("based", 50))
+    baselines = service.read("/api/v1/baselines", service="based", model="m")["baselines"]
+    assert {row["metric"] for row in baselines} >= {"latency_ms", "total_tokens", "error"}
+    (row,) = service.read("/api/v1/baselines", service="based", metric="latency_ms")["baselines"]
+    assert (row["key"], row["samples"]) == ("based:m:latency_ms", 50)
+    assert 100 <= row["q1"] <= row["median"] <= row["q3"] <= row["p95"] <= row["p99"] <= 110
+    assert row["stddev"] > 0
+    assert service.read("/api/v1/baselines", service="nobody")["baselines"] == []
+
+
+# Incidents
+
+
+def test_an_incident_is_opened_acknowledged_and_resolved_over_http(service: Serving) -> None:
+    incident = open_incident(service, "failing")
+    assert (incident["state"], incident["type"]) == ("open", "error_rate_increase")
+    assert incident["title"].startswith("failing / m: ")
+    assert incident["evidence"][0]["statistic"] > incident["evidence"][0]["threshold"]
+    path = f"/api/v1/incidents/{incident['id']}"
+
+    note = {"by": "ann", "note": "looking into it"}
+    answer = service.post(f"{path}/acknowledge", note)
+    assert (answer.status, answer.json()["state"]) == (200, "acknowledged")
+    assert {name: answer.json()["acknowledged"][name] for name in note} == note
+    assert service.read(path)["state"] == "acknowledged"
+    until(lambda: service.read("/api/v1/incidents", state="open", service="failing")["count"] == 0)
+
+    answer = service.post(f"{path}/resolve")
+    assert (answer.status, answer.json()["state"]) == (200, "resolved")
+    assert answer.json()["ended_at"] is not None
+    wanted = {"service": "failing", "state": "resolved", "severity": "critical"}
+    found = until(lambda: service.read("/api/v1/incidents", **wanted)["incidents"])
+    assert [row["id"] for row in found] == [incident["id"]]
+    assert service.read(path)["state"] == "resolved"
+
+    for verb in ("acknowledge", "resolve"):
+        refused = service.post(f"{path}/{verb}", note)
+        assert (refused.status, refused.json()["type"]) == (409, "urn:sentinel:not_open")
+        refused = service.post(f"/api/v1/incidents/inc-none/{verb}", note)
+        assert (refused.status, refused.json()["type"]) == (404, "urn:sentinel:not_found")
+
+
+def test_an_alert_is_one_line_of_the_log_that_says_all_of_it(service: Serving) -> None:
+    incident = open_incident(service, "logged")
+
+    def told(kind: str) -> list[dict[str, Any]]:
+        return [e for e in service.logged(f"alert.{kind}") if e["incident"] == incident["id"]]
+
+    (line,) = until(lambda: told("open"))
+    assert re.fullmatch(
+        r"\[CRITICAL\] logged · m · \d+ % of calls fail \(usually [\d.]+ %\).* since \d\d:\d\d UTC",
+        line["title"],
+    )
+    assert line["id"].startswith("alt-")
+    service.post(f"/api/v1/incidents/{incident['id']}/resolve")
+    (line,) = until(lambda: told("resolve"))
+    assert line["title"].startswith("[RESOLVED] logged · m · ")
+    time.sleep(0.5)
+    assert len(told("open")) == len(told("resolve")) == 1
+
+
+# Live events
+
+
+def live_events(service: Serving, query: str) -> Generator[tuple[str, Any], None, None]:
+    """Yield (name, data) of the stream as they come; the first is yielded once it is connected."""
+    connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=SECONDS)
+    with closing(connection):
+        connection.request("GET", f"/api/v1/stream{query}")
+        response = connection.getresponse()
+        assert response.status == 200
+        assert response.headers.get_content_type() == "text/event-stream"
+        yield "connected", None
+        name = ""
+        while line := response.readline().decode():
+            key, _, value = line.rstrip("\r\n").partition(": ")
+            if key == "event":
+                name = value
+            elif key == "data":
+                yield name, json.loads(value)
+
+
+def clients(service: Serving) -> float:
+    return families(service)["sentinel_stream_clients"].samples[0].value
+
+
+def test_a_live_reader_gets_the_incidents_and_anomalies_of_its_service(service: Serving) -> None:
+    stream = live_events(service, "?service=streamed")
+    with closing(stream):
+        next(stream)
+        until(lambda: clients(service) >= 1)
+        open_incident(service, "elsewhere")
+        incident = open_incident(service, "streamed")
+        seen: dict[str, Any] = {}
+        for name, data in stream:
+            assert data["service"] == "streamed"
+            seen[name] = data
+            if "incident.open" in seen:
+                break
+        assert seen["incident.open"]["id"] == incident["id"]
+        service.send(call("streamed", latency_ms=9000.0))
+        name, data = next(event for event in stream if event[0] == "anomaly")
+        assert (data["metric"], data["value"]) == ("latency_ms", 9000.0)
+
+
+def test_a_live_reader_gets_at_most_50_anomalies_a_second_and_is_told_of_the_rest(
+    service: Serving,
+) -> None:
+    service.send(*calls("flood", 120))
+    stream = live_events(service, "?service=flood")
+    with closing(stream):
+        next(stream)
+        until(lambda: clients(service) >= 1)
+        began = time.monotonic()
+        service.send(*calls("flood", 200, latency_ms=9000.0))
+        time.sleep(1.1)
+        service.send(call("flood", latency_ms=3e6))
+        names: list[str] = []
+        for name, data in stream:
+            names.append(name)
+            if name == "dropped":
+                assert data["dropped"] > 50
+                break
+        seconds = time.monotonic() - began
+        assert names.count("anomaly") <= 50 * (1 + seconds)
+
+
+# Metrics, description, headers
+
+
+def families(service: Serving) -> dict[str, Metric]:
+    answer = service.get("/metrics")
+    assert answer.status == 200
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    found = list(text_string_to_metric_families(answer.body.decode()))
+    assert len({family.name for family in found}) == len(found)
+    return {family.name: family for family in found}
+
+
+def test_the_metrics_are_prometheus_text_with_every_family_of_the_inventory(
+    service: Serving,
+) -> None:
+    inventory = {family.name for family in Vitals().registry.collect()}
+    before = families(service)
+    assert before.keys() == inventory
+    service.send_and_wait(*calls("counted", 7))
+    service.post("/api/v1/events", {"service_name": "counted"})
+    after = families(service)
+    taken = [f["sentinel_events_received"].samples[0].value for f in (before, after)]
+    assert taken[1] - taken[0] == 8
+    judged = {s.labels["service"]: s.value for s in after["sentinel_events_processed"].samples}
+    assert judged["counted"] == 7
+    refused = {s.labels["reason"]: s.value for s in after["sentinel_validation_failures"].samples}
+    assert refused["missing_field"] >= 1
+
+
+def test_the_api_describes_itself_and_its_page_loads_nothing_from_elsewhere(
+    service: Serving,
+) -> None:
+    description = service.read("/openapi.json")
+    assert description["openapi"].startswith("3.")
+    assert {"/api/v1/events", "/api/v1/telemetry", "/health/ready"} <= description["paths"].keys()
+    page = service.get("/docs")
+    assert (page.status, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert b"/openapi.json" in page.body
+    assert not re.findall(rb"(?:src|href)=.?https?://|@import|url\(", page.body)
+
+
+def test_health_says_which_part_is_ready(service: Serving) -> None:
+    assert service.read("/health/live")["status"] == "healthy"
+    for probe in ("ready", "startup"):
+        answer = service.read(f"/health/{probe}")
+        assert answer["status"] == "ready"
+        assert set(answer["components"]) == {"recovery", "journal", "engine", "store"}
+        assert all(component["ready"] for component in answer["components"].values())
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/docs", 200), ("/metrics", 200), ("/api/v1/telemetry", 200), ("/nowhere", 404)],
+)
+def test_every_answer_has_the_headers_that_keep_browsers_from_harm(
+    service: Serving, path: str, status: int
+) -> None:
+    answer = service.get(path)
+    assert answer.status == status
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["cache-control"] == "no-store"
+    assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+    assert "access-control-allow-origin" not in answer.headers
+
+
+REFUSED = {
+    ("GET", "/nowhere"): 404,
+    ("GET", "/api/v1/incidents/inc-none"): 404,
+    ("DELETE", "/api/v1/incidents"): 405,
+    ("GET", "/api/v1/telemetry?limit=0"): 400,
+    ("GET", "/api/v1/telemetry?cursor=x"): 400,
+    ("GET", "/api/v1/anomalies?severity=loud"): 400,
+    ("GET", "/api/v1/stream?service="): 400,
+    ("POST", "/api/v1/events"): 400,
+}
+
+
+@pytest.mark.parametrize(("method", "path"), REFUSED)
+def test_every_refusal_is_a_problem_with_a_code(service: Serving, method: str, path: str) -> None:
+    answer = service.request(method, path)
+    assert answer.headers["content-type"] == PROBLEM
+    problem = answer.json()
+    assert (answer.status, problem["status"]) == (REFUSED[method, path],) * 2
+    assert re.fullmatch(r"urn:sentinel:[a-z_]+", problem["type"])
+    assert problem["title"]
+
+
+def test_the_folder_of_the_service_is_for_its_owner_alone(service: Serving) -> None:
+    assert service.data_dir.stat().st_mode & 0o077 == 0
+    assert (service.data_dir / "privacy.key").stat().st_mode & 0o077 == 0
