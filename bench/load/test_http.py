@@ -109,8 +109,9 @@ def free_port() -> int:
 
 def requests_a_second(port: int, script: Path, *, events: int, connections: int) -> float:
     url = f"http://127.0.0.1:{port}"
+    wrk = ["wrk", "-t1", "-s", str(script), f"-c{connections}", f"-d{SECONDS}s", url]
     done = subprocess.run(
-        [*"taskset -c 1 wrk -t1 -s".split(), str(script), f"-c{connections}", f"-d{SECONDS}s", url],
+        ["taskset", "-c", "1", *wrk],
         env=os.environ | {"EVENTS": str(events)},
         capture_output=True,
         text=True,

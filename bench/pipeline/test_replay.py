@@ -62,10 +62,7 @@ def _cpu_seconds(path: Path) -> float:
     )
     after = os.times()
     return (
-        after.children_user
-        + after.children_system
-        - before.children_user
-        - before.children_system
+        after.children_user + after.children_system - before.children_user - before.children_system
     )
 
 

@@ -1,4 +1,4 @@
-"""The demo as a user starts it: a service, traffic by HTTP, and three ways to the same incidents."""
+"""The demo as a user starts it: service, traffic by HTTP, three ways to the same incidents."""
 
 import re
 import socket
