@@ -4,6 +4,7 @@ SentinelError
 ├── SettingsError          a configuration that cannot be used
 ├── InputError             a file or stream that cannot be read at all
 ├── QueryError             a question to a store that cannot be answered
+│   └── StoreBusy          for now: there was no time for it
 ├── JournalFull            the journal takes no more for now
 └── StateError             saved state that cannot be used
     ├── TornState          its checksum or its length is wrong
@@ -43,6 +44,12 @@ class QueryError(SentinelError):
     """A question to a store that cannot be answered as asked; the store itself is well."""
 
     code = "query"
+
+
+class StoreBusy(QueryError):
+    """The question was fine, and there was no time for it: ask again later."""
+
+    code = "store_busy"
 
 
 class JournalFull(SentinelError):

@@ -14,6 +14,7 @@ from sentinel.api.headers import HEADERS
 from sentinel.api.problems import MEDIA_TYPE, Problem, problem, problem_of
 from sentinel.api.routes.ingest import PATH, Receipt, outcome_of
 from sentinel.errors import SentinelError
+from sentinel.vitals.logs import log
 
 _PLAIN = frozenset((b"content-encoding", b"origin", b"transfer-encoding", b"expect"))
 """Headers with which a request is not plain."""
@@ -39,6 +40,9 @@ def with_door(app: ASGIApp, desk: Desk) -> ASGIApp:
                 answer = outcome_of(await desk.take(body, None))
             except SentinelError as error:
                 answer = problem_of(error)
+            except Exception as error:
+                log.error("request.failed", path=PATH, exc_info=error)
+                answer = problem(500, "internal")
         status = answer.status if isinstance(answer, Problem) else 200
         headers = _JSON
         if isinstance(answer, Problem):
@@ -63,12 +67,11 @@ def _is_plain(scope: Scope, desk: Desk) -> bool:
 
 async def _body(receive: Receive) -> bytes | None:
     """Return the body; None where the connection ended inside it."""
-    body = b""
+    pieces: list[bytes] = []
     while True:
         message: Any = await receive()
         if message["type"] != "http.request":
             return None
-        piece: bytes = message.get("body", b"")
-        body = body + piece if body else piece
+        pieces.append(message.get("body", b""))
         if not message.get("more_body"):
-            return body
+            return pieces[0] if len(pieces) == 1 else b"".join(pieces)

@@ -261,6 +261,8 @@ class Service:
         standing = self.engine.open_incidents
         stored = [msgspec.json.decode(row, type=Incident) for row in page.rows]
         rows = [standing.get(incident.id, incident) for incident in stored]
+        if chosen.state is not None:
+            rows = [incident for incident in rows if incident.state == chosen.state]
         return msgspec.structs.replace(page, rows=rows)
 
     def _incident(self, incident_id: str) -> Incident | None:

@@ -192,6 +192,9 @@ class EngineLoop:
             run = []
             self._do(item)
         self._judge_events(run)
+        if self.open_incidents:
+            standing = self.parts.partition.open_incidents()
+            self.open_incidents = {incident.id: incident for incident in standing}
         self.judged_to = self.parts.partition.next_offset
         self._since_commit += len(work)
         self._since_snapshot += sum(_size_of(item) for item in work)

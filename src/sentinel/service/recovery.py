@@ -13,7 +13,7 @@ from msgspec import Struct
 from sentinel.alerting import Grouper
 from sentinel.checkpoints.sqlite import Checkpoint
 from sentinel.engine import Partition
-from sentinel.errors import Gap
+from sentinel.errors import ForeignState, Gap
 from sentinel.intake import Intake
 from sentinel.replay.records import batch_of
 from sentinel.service.engine_loop import ROUND_EVENTS, EngineLoop, Work
@@ -47,7 +47,14 @@ def restore(
     """
     loaded = checkpoint.load()
     if loaded is not None and loaded.shared is not None:
-        shared = msgspec.msgpack.decode(loaded.shared, type=Shared)
+        try:
+            shared = msgspec.msgpack.decode(loaded.shared, type=Shared)
+        except msgspec.MsgspecError as error:
+            raise ForeignState(
+                f"the snapshot is of another version: {error}",
+                "start the version that wrote it, or move the folder's checkpoint aside: "
+                "the journal is then judged from its start",
+            ) from error
         series = list(checkpoint.series())
         partition.restore(shared.partition, [one.record for one in series])
         # What has been idle for too long starts again empty when it speaks.

@@ -17,7 +17,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sentinel.errors import ForeignState, QueryError, StateError, TornState
+from sentinel.errors import ForeignState, StateError, StoreBusy, TornState
 from sentinel.stores.queries import LIMIT_MAX, Statement
 from sentinel.stores.rows import Block, Place
 from sentinel.stores.tables import (
@@ -192,7 +192,7 @@ class DuckDbFile:
 
         Raises
         ------
-        QueryError
+        StoreBusy
             It took too long, or others did and none was left to answer it.
         StateError
             The file cannot be read.
@@ -203,12 +203,12 @@ class DuckDbFile:
         try:
             reader = readers.get(timeout=timeout)
         except queue.Empty:
-            raise QueryError("every reader is busy", "ask again later") from None
+            raise StoreBusy("every reader is busy", "ask again later") from None
         try:
             with _Deadline(reader, timeout):
                 return reader.execute(statement.sql, statement.values).fetchall()
         except self._duckdb.InterruptException as error:
-            raise QueryError(
+            raise StoreBusy(
                 f"took longer than {timeout:g} s", "choose a service or a shorter time"
             ) from error
         except self._duckdb.Error as error:

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from oracle.stored import event_of, incident_of, rows_between, rows_of, time_of
-from sentinel.errors import QueryError
+from sentinel.errors import QueryError, StoreBusy
 from sentinel.stores import AnomalyFilter, DuckDbStore, IncidentFilter, TelemetryFilter
 from sentinel.stores.queries import Statement, read_cursor, write_cursor
 from sentinel.stores.tables import ANOMALIES, INCIDENTS, TELEMETRY
@@ -185,7 +185,7 @@ def test_a_question_that_takes_too_long_is_interrupted(open_store: Any) -> None:
     store.put(rows_between(0, 10))
     assert store.flush()
     begin = time.monotonic()
-    with pytest.raises(QueryError, match="longer than"):
+    with pytest.raises(StoreBusy, match="longer than"):
         store._file.ask(ENDLESS)
     assert time.monotonic() - begin < 5
     for _ in range(4):
@@ -196,7 +196,7 @@ def test_others_wait_for_a_reader_no_longer_than_a_question_may_take(open_store:
     store = open_store(query_timeout_secs=1.0)
 
     def ask() -> None:
-        with pytest.raises(QueryError, match="longer than"):
+        with pytest.raises(StoreBusy, match="longer than"):
             store._file.ask(ENDLESS)
 
     asking = [threading.Thread(target=ask) for _ in range(2)]
@@ -204,7 +204,7 @@ def test_others_wait_for_a_reader_no_longer_than_a_question_may_take(open_store:
         thread.start()
     time.sleep(0.2)
     store._file._query_timeout_secs = 0.1
-    with pytest.raises(QueryError, match="busy"):
+    with pytest.raises(StoreBusy, match="busy"):
         store.telemetry()
     store._file._query_timeout_secs = 10.0
     assert store.telemetry().rows == []
