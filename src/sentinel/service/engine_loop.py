@@ -109,10 +109,10 @@ class EngineLoop:
         """Where the snapshot on disk stands: the next start reads the journal from there."""
         self.stuck = ""
         """Why state cannot be kept for now, or an empty text."""
-        self.open_incidents: dict[str, Incident] = {}
-        """Those told of since the process began, as they stood when something happened to them
-        last; replaced, never changed: safe to read.  The store has the others so."""
-        self._open = {i.id: i.severity for i in parts.partition.open_incidents()}
+        self.open_incidents: dict[str, Incident] = {
+            incident.id: incident for incident in parts.partition.open_incidents()
+        }
+        """As they stood after the last round; replaced, never changed: safe to read."""
         self.waiting_events = 0
         """Durable and not judged yet."""
         self._show_open()
@@ -284,17 +284,15 @@ class EngineLoop:
         for event in happened:
             if event.kind == "close":
                 standing.pop(event.incident.id, None)
-                self._open.pop(event.incident.id, None)
             else:
                 standing[event.incident.id] = event.incident
-                self._open[event.incident.id] = event.incident.severity
             if event.kind != "progress":
                 self.parts.vitals.incidents.labels(event.kind).inc()
         self.open_incidents = standing
         self._show_open()
 
     def _show_open(self) -> None:
-        severities = Counter(self._open.values())
+        severities = Counter(incident.severity for incident in self.open_incidents.values())
         for severity in ("info", "warning", "critical"):
             self.parts.vitals.incidents_open.labels(severity).set(severities[severity])
 
