@@ -243,4 +243,5 @@ def test_sanitizing_can_be_switched_off_for_metadata_only(make: Make) -> None:
 def test_hostile_texts_are_cleaned_in_linear_time(hostile: str) -> None:
     # A quadratic search would take minutes here, beyond any patience of the test run.
     cleaner = MetadataCleaner(("password", "api_key", "secret"), max_length=400_000)
-    cleaner.clean_text(hostile)
+    cleaned = cleaner.clean_text(hostile)
+    assert cleaner.clean_text(cleaned) == cleaned
