@@ -15,7 +15,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memset
 
-from sentinel._core.evidence cimport SILENT_NS
+from sentinel._core.oldtests cimport SILENT_NS
 from sentinel._core.order cimport sort_by_slot
 from sentinel._core.outcome cimport free_outcome
 from sentinel._core.step cimport METRICS, step

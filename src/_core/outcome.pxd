@@ -3,7 +3,7 @@
 from libc.stdint cimport int32_t, uint8_t
 from libc.stdlib cimport free, realloc
 
-from sentinel._core.evidence cimport Case
+from sentinel._core.oldtests cimport Case
 
 cdef struct Verdict:
     # One judged sample that somebody may want to read: it fired, it is a hit, or it is watched.

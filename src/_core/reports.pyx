@@ -7,7 +7,7 @@ from libc.math cimport fabs
 from libc.stdint cimport int32_t, uint8_t, uint32_t
 
 from sentinel._core.bank cimport Bank
-from sentinel._core.evidence cimport Case
+from sentinel._core.oldtests cimport Case
 from sentinel._core.outcome cimport Verdict
 from sentinel._core.step cimport (
     VOTE_CUSUM, VOTE_IQR, VOTE_MAD, VOTE_ZSCORE, Rules, Series)

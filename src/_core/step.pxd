@@ -4,7 +4,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.string cimport memset
 
 from sentinel._core.cusum cimport Cusum, cusum_step
-from sentinel._core.evidence cimport (
+from sentinel._core.oldtests cimport (
     SILENT_NS, TEST_AGREEMENT, TEST_FAILURES, Case, Evidence, Moment, close_silent, is_over,
     judge_failure, judge_value, start_case)
 from sentinel._core.iqr cimport iqr_distance
