@@ -1,4 +1,4 @@
-"""The series of one partition: windows, votes and tests, judged a batch at a time."""
+"""The series of one partition: windows and votes, judged a batch at a time."""
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 
 from sentinel._core.outcome cimport Outcome

@@ -1,10 +1,10 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 # cython: initializedcheck=False, nonecheck=False, embedsignature=True
-"""The series of one partition: windows, votes and tests, judged a batch at a time.
+"""The series of one partition: windows and votes, judged a batch at a time.
 
 A batch is judged in the order of its slots, not of its samples: all samples of one series follow
 each other while its window is in the cache.  A series' step reads nothing but its own series, so
-the result is the one of the given order; verdicts and cases come back in it.
+the result is the one of the given order; verdicts come back in it.
 
 One thread judges.  Any thread may read a summary at the same time: each has a sequence counter
 that is odd while it is written, and neither series nor summaries ever move.
@@ -15,7 +15,6 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memset
 
-from sentinel._core.oldtests cimport SILENT_NS
 from sentinel._core.order cimport sort_by_slot
 from sentinel._core.outcome cimport free_outcome
 from sentinel._core.step cimport METRICS, step
@@ -74,8 +73,8 @@ cdef class Bank:
                   Py_ssize_t capacity=100_000, int64_t idle_ns=7 * 86_400 * 1_000_000_000):
         if window_size < 2 or min_samples < 2 or min_samples > window_size:
             raise ValueError("expected 2 <= min_samples <= window_size")
-        if idle_ns < SILENT_NS:
-            raise ValueError(f"expected idle_ns of at least {SILENT_NS}: before idle comes silence")
+        if idle_ns < 1:
+            raise ValueError("expected idle_ns above 0")
         if not 0 < capacity < 2**31:
             raise ValueError("expected 0 < capacity < 2**31")
         cdef Py_ssize_t chunks = (capacity + CHUNK - 1) // CHUNK
@@ -186,7 +185,7 @@ cdef class Bank:
     # Judging
 
     cdef int run(self, const Samples* c) noexcept nogil:
-        """Judge the samples of one run, in order.  Verdicts and cases are added to those before.
+        """Judge the samples of one run, in order.  Verdicts are added to those before.
 
         Returns -1 where memory is out: the state is then undefined and must not be used again.
         """
@@ -249,13 +248,12 @@ cdef class Bank:
 
     cdef void forget_batch(self) noexcept nogil:
         self.out.verdict_count = 0
-        self.out.case_count = 0
 
     def judge(self, const int32_t[::1] slot, const double[::1] value, const int64_t[::1] time,
               bint every=False):
         """Judge a batch of samples in order, each against its window before it enters.
 
-        What came of it is read with `reports.verdicts`, `reports.fired` and `reports.cases`.
+        What came of it is read with `reports.verdicts` and `reports.fired`.
 
         Parameters
         ----------
@@ -296,9 +294,7 @@ cdef class Bank:
         c.slot = &slot[0]
         c.value = &value[0]
         c.event = NULL
-        c.clock = c.time = &time[0]
-        c.offset = NULL
-        c.index = NULL
+        c.clock = &time[0]
         c.watched = &watched_view[0]
         with nogil:
             rc = self.run(&c)

@@ -26,6 +26,7 @@ Pickands, J. (1975), Statistical Inference Using Extreme Order Statistics, Annal
 """
 from libc.math cimport exp, fabs, log, sqrt
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t
+from libc.string cimport memset
 
 from sentinel._core.levels cimport (
     CODES, LEVELS, Levels, code_of, doubled_rank, keep_newest, let_level_in, level_at, make_room)
@@ -75,7 +76,7 @@ cdef struct Moment:
     # Where a sample stands: its time, and its position in the log.
     int64_t time
     int64_t offset
-    int32_t index
+    int64_t index
 
 cdef struct Nature:
     # What a channel is, the same for all subjects.
@@ -93,6 +94,7 @@ cdef struct Sum:
     int32_t hits            # those that added to it
 
 cdef struct Channel:
+    # After the window nothing is padded: a record holds it as it lies.
     Levels window
     int16_t waiting[GUARD]  # in order of arrival, the oldest at `waiting_at - waiting_n`
     int32_t waiting_n
@@ -122,7 +124,8 @@ cdef struct Channel:
     int32_t since_refresh
     int32_t open_for
     int32_t borrowed        # levels that are a parent's; 0 once the window is its own
-    int8_t open             # the test that is open, NO_TEST where none is
+    int32_t own             # samples of its own, up to ARMED
+    int32_t open            # the test that is open, NO_TEST where none is
 
 cdef struct Said:
     # What a step of a channel, of shares or of buckets says.
@@ -134,6 +137,11 @@ cdef struct Said:
     Moment since
     int32_t hits
     int32_t hits_of
+
+
+cdef inline void say_nothing(Said* said) noexcept nogil:
+    memset(said, 0, sizeof(Said))
+    said.opened = NO_TEST
 
 
 cdef inline void start_channel(Channel* c) noexcept nogil:
@@ -311,10 +319,7 @@ cdef inline int channel_step(Channel* c, const Nature* what, double y, double hi
     cdef double up, down, cluster, ratio_up, ratio_down, k, tail, score, best
     cdef int best_test = NO_TEST
     cdef double cap = EVIDENCE_CAP * high
-    said.opened = NO_TEST
-    said.closed = 0
-    said.alone = False
-    said.single = 0
+    say_nothing(said)
     if c.window.n < ARMED:
         if learn(c, y) < 0:
             return -1
@@ -353,7 +358,7 @@ cdef inline int channel_step(Channel* c, const Nature* what, double y, double hi
         best_test = CLUSTER
     if c.open == NO_TEST:
         if best >= high:
-            c.open = <int8_t> best_test
+            c.open = best_test
             c.open_for = 0
             c.closing = 0
             # What built the alarm up is not reference.

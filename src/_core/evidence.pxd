@@ -40,8 +40,11 @@ cdef class Evidence:
     cdef Subject* at(self, int32_t number) noexcept nogil
     cdef int32_t take(self, key, int32_t service) except -1
     cdef int32_t subject_of(self, key) except -1
+    cdef int32_t whole_of(self, key) except -1
+    cdef int expect(self, int32_t number) except -1
     cdef int run(self, const Calls* calls, int base) noexcept nogil
     cdef int step(self, const Calls* c, Py_ssize_t i) noexcept nogil
     cdef int close_all(self, int64_t clock, const Calls* c) noexcept nogil
     cdef void mark(self, Py_ssize_t first, const Calls* c, Py_ssize_t last) noexcept nogil
+    cdef int forget_idle(self, int64_t clock) except -1
     cdef void forget_batch(self) noexcept nogil

@@ -17,8 +17,8 @@ from sentinel._core.channel cimport Nature
 from sentinel._core.rates cimport NS
 from sentinel._core.shares cimport ShareNature
 from sentinel._core.subject cimport (
-    CHANNELS, LEVEL_CHANNELS, METRICS, Call, Finding, Findings, Hit, Laws, Subject, call_step, close_due,
-    end_subject, next_due, restart_subject, start_subject)
+    CHANNELS, LEVEL_CHANNELS, METRICS, Call, Hit, Laws, Subject, accept_channel_of, call_step,
+    close_due, end_subject, next_due, restart_subject, start_subject)
 from sentinel._core.rates cimport count_call
 
 cdef extern from *:
@@ -177,11 +177,19 @@ cdef class Evidence:
         found = self.numbers.get(key)
         if found is not None:
             return found
-        whole = (key[0], key[1], key[2], None)
-        service = self.numbers.get(whole)
-        if service is None:
-            service = self.take(whole, -1)
-        return self.take(key, service)
+        return self.take(key, self.whole_of((key[0], key[1], key[2], None)))
+
+    cdef int32_t whole_of(self, key) except -1:
+        """Return the number of a service as a whole, made where it is new."""
+        found = self.numbers.get(key)
+        return self.take(key, -1) if found is None else found
+
+    cdef int expect(self, int32_t number) except -1:
+        """Take note of when a subject that was read back has a bucket to close."""
+        cdef int64_t due = next_due(self.at(number), &self.laws)
+        if due < self.next_due:
+            self.next_due = due
+        return 0
 
     cdef void forget_batch(self) noexcept nogil:
         self.out.n = self.out.hit_n = 0
@@ -214,7 +222,7 @@ cdef class Evidence:
         learn_week(whole, &self.laws, clock)
         count_call(&whole.rate, c.counted_at[i] // NS, now, self.laws.lateness)
         count_call(&s.rate, c.counted_at[i] // NS, now, self.laws.lateness)
-        s.last = whole.last = clock
+        s.last = s.touched = whole.last = whole.touched = clock
         s.calls += 1
         whole.calls += 1
         call.values = c.values + i * METRICS
@@ -272,6 +280,43 @@ cdef class Evidence:
         if c != NULL:
             self.mark(first, c, c.n - 1)
         return 0
+
+    cdef int forget_idle(self, int64_t clock) except -1:
+        """Forget subjects without a call for longer than the idle time, before a batch."""
+        cdef Py_ssize_t i
+        cdef Subject* s
+        for i in range(self.reached):
+            s = self.at(<int32_t> i)
+            if s.live and s.last and clock - s.last > self.laws.idle_ns:
+                end_subject(s)
+                memset(s, 0, sizeof(Subject))
+                del self.numbers[self.keys[i]]
+                self.keys[i] = None
+                self.free_numbers.append(i)
+        return 0
+
+    def subjects_live(self, int64_t clock):
+        """Return the keys of all subjects that are not idle at T = `clock`, in no order."""
+        cdef Subject* s
+        found = []
+        for key, number in self.numbers.items():
+            s = self.at(number)
+            if not (s.last and clock - s.last > self.laws.idle_ns):
+                found.append(key)
+        return found
+
+    def touched_at(self, key):
+        """Return T at which a subject last changed, by a call or because T passed."""
+        return self.at(self.numbers[key]).touched
+
+    def accept(self, key, int channel):
+        """Take what a channel saw last for what is usual; says whether there is such a subject."""
+        number = self.numbers.get(key)
+        if number is None or not 0 <= channel < CHANNELS:
+            return False
+        if accept_channel_of(self.at(number), channel) < 0:
+            raise MemoryError
+        return True
 
     def judge(self, list keys, const int32_t[::1] key, const double[:, ::1] values,
               const int64_t[::1] time, const int64_t[::1] clock, const uint8_t[::1] finish,

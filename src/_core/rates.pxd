@@ -19,7 +19,8 @@ from libc.math cimport fabs, log, sqrt
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t
 from libc.string cimport memset
 
-from sentinel._core.channel cimport EVIDENCE_CAP, NO_TEST, Moment, Said, Sum, add_to
+from sentinel._core.channel cimport (
+    EVIDENCE_CAP, NO_TEST, Moment, Said, Sum, add_to, say_nothing)
 
 cdef enum:
     SURGE = 0
@@ -82,7 +83,7 @@ cdef struct Rate:
     int32_t blocks
     int32_t block_n
     int32_t open_for
-    int8_t open
+    int32_t open
     float[HOURS] day        # calls a second
     float[WEEK] week
     uint8_t[HOURS] day_n
@@ -142,6 +143,8 @@ cdef inline void count_call(Rate* r, int64_t at, int64_t now, int64_t lateness) 
         r.since = now
     r.calls += 1
     if r.length:
+        if r.bucket < 0:
+            r.bucket = now // r.length
         bucket = at // r.length
         if bucket >= r.bucket and bucket < r.bucket + OPEN_BUCKETS:
             r.counts[bucket % OPEN_BUCKETS] += 1
@@ -276,10 +279,7 @@ cdef inline void close_bucket(Rate* r, const Zone* zone, double high, unsigned i
     cdef double count = r.counts[r.bucket % OPEN_BUCKETS], z, k, least, silence
     cdef double up, down
     cdef Moment begins
-    said.opened = NO_TEST
-    said.closed = 0
-    said.alone = False
-    said.single = 0
+    say_nothing(said)
     r.counts[r.bucket % OPEN_BUCKETS] = 0
     if r.level <= 0 and count > 0:
         # Calls come again after a silence that was accepted: what is usual is learned anew.
@@ -314,7 +314,7 @@ cdef inline void close_bucket(Rate* r, const Zone* zone, double high, unsigned i
         if up >= high or down >= high or silence >= high:
             r.open = SURGE if up >= high else (SILENCE if r.silent_calls > 0 else DROP)
             r.open_for = 0
-            said.opened = r.open
+            said.opened = <int8_t> r.open
             said.statistic = up if r.open == SURGE else (down if down > silence else silence)
             said.since = r.sums[SURGE if r.open == SURGE else DROP].since
             if r.open == SILENCE:
@@ -336,6 +336,13 @@ cdef inline void close_bucket(Rate* r, const Zone* zone, double high, unsigned i
     if r.open == NO_TEST:
         learn_hours(r, zone, count)
     r.bucket += 1
+
+
+cdef inline void accept_rate(Rate* r) noexcept nogil:
+    """Take the level of now for what is usual."""
+    r.level = r.recent
+    r.open = NO_TEST
+    r.sums[SURGE].value = r.sums[DROP].value = 0
 
 
 cdef inline bint pass_gap(Rate* r, const Zone* zone, int64_t now, int64_t lateness) noexcept nogil:

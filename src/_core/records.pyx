@@ -2,9 +2,8 @@
 """Series records: everything a series' next step reads, as bytes.
 
 Layout, little-endian (docs/formats/series-record.md): a head of 12 bytes (`SNTS`, version u16,
-metric u8, open tests u8, CRC-32 of everything else u32), then the body: offset at which the series
-stands i64, T of its last sample i64, window size, n, head i32, moments and CUSUM 6 f64, the run of
-hits under way i64 i64 i32 u32, the open tests' limit f64, length u16 and calm u16, tenant,
+metric u8, 0 u8, CRC-32 of everything else u32), then the body: offset at which the series stands
+i64, T of its last sample i64, window size, n, head i32, moments and CUSUM 6 f64, tenant,
 environment, service and model each as u16 length and UTF-8, and the n samples as they lie in the
 ring, f64 each.
 """
@@ -21,9 +20,9 @@ from sentinel._core.step cimport METRICS, Series
 from sentinel._core.summary cimport publish
 from sentinel._core.window cimport append, grow, ring_of, tame
 
-VERSION = 1
+VERSION = 2
 _HEAD = struct.Struct("<4sHBBI")
-_BODY = struct.Struct("<qqiii6dqqiIdHH")
+_BODY = struct.Struct("<qqiii6d")
 _LENGTH = struct.Struct("<H")
 
 
@@ -40,15 +39,13 @@ def save(Bank bank not None, int32_t slot, key, long long offset):
     body = bytearray(_BODY.pack(
         offset, s.last, bank.rules.size, s.window.n, s.window.head,
         s.moments.pivot, s.moments.sum, s.moments.squares, s.moments.floor,
-        s.cusum.up, s.cusum.down, s.evidence.first_time, s.evidence.first_offset,
-        s.evidence.first_index, s.evidence.recent,
-        s.evidence.limit, s.evidence.open_for, s.evidence.calm_for))
+        s.cusum.up, s.cusum.down))
     for name in key:
         text = name.encode()
         body += _LENGTH.pack(len(text)) + text
     if s.window.n:
         body += (<char*> ring_of(&s.window))[:s.window.n * sizeof(double)]
-    head = _HEAD.pack(b"SNTS", VERSION, s.metric, s.evidence.open, 0)
+    head = _HEAD.pack(b"SNTS", VERSION, s.metric, 0, 0)
     return head[:-4] + _checksum(head, body).to_bytes(4, "little") + bytes(body)
 
 
@@ -60,15 +57,14 @@ def read(const unsigned char[::1] record):
     BadRecord
         It is torn, or not a record of this version.
     """
-    key, metric, fields, _, _ = _take_apart(record)
+    key, metric, fields, _ = _take_apart(record)
     return key, metric, fields[0], fields[3]
 
 
 def load(Bank bank not None, int32_t slot, const unsigned char[::1] record, bint window_only=False):
     """Fill an open, empty series from a record; returns the offset at which it stands.
 
-    A record of another window size keeps the newest samples that fit, and its tests start closed;
-    so do those of a series that is to have nothing but its window.
+    A record of another window size keeps the newest samples that fit.
 
     Raises
     ------
@@ -80,9 +76,8 @@ def load(Bank bank not None, int32_t slot, const unsigned char[::1] record, bint
     cdef int size = bank.rules.size
     if not 0 <= slot < bank.reached or not bank.at(slot).live or bank.at(slot).window.n:
         raise IndexError(f"slot {slot} holds no empty series")
-    _, metric, fields, ring, open_tests = _take_apart(record)
-    (offset, last, size_then, n, head, pivot, total, squares, floor, up, down, first_time,
-     first_offset, first_index, recent, limit, open_for, calm_for) = fields
+    _, metric, fields, ring = _take_apart(record)
+    offset, last, size_then, n, head, pivot, total, squares, floor, up, down = fields
     s = bank.at(slot)
     if metric != s.metric:
         raise BadRecord(f"expected a record of metric {s.metric}, got {metric}")
@@ -108,15 +103,6 @@ def load(Bank bank not None, int32_t slot, const unsigned char[::1] record, bint
         s.moments.sum = total
         s.moments.squares = squares
         s.moments.floor = floor
-    if size_then == size and not window_only:
-        s.evidence.first_time = first_time
-        s.evidence.first_offset = first_offset
-        s.evidence.first_index = first_index
-        s.evidence.recent = recent
-        s.evidence.limit = limit
-        s.evidence.open_for = open_for
-        s.evidence.calm_for = calm_for
-        s.evidence.open = open_tests
     publish(bank.summary_at(slot), &s.window, &s.moments)
     return offset
 
@@ -129,7 +115,7 @@ def _take_apart(record):
     record = memoryview(record)
     if len(record) < _HEAD.size + _BODY.size:
         raise BadRecord(f"expected at least {_HEAD.size + _BODY.size} bytes, got {len(record)}")
-    magic, version, metric, open_tests, checksum = _HEAD.unpack_from(record)
+    magic, version, metric, _, checksum = _HEAD.unpack_from(record)
     if magic != b"SNTS" or version != VERSION:
         raise BadRecord(f"expected a series record of version {VERSION}")
     body = record[_HEAD.size:]
@@ -156,4 +142,4 @@ def _take_apart(record):
         raise BadRecord("lengths differ from what the record says")
     if not (np.isfinite(ring).all() and np.isfinite(fields[5:11]).all()):
         raise BadRecord("a number is not finite")
-    return tuple(names), metric, fields, ring, open_tests
+    return tuple(names), metric, fields, ring

@@ -7,7 +7,6 @@ from libc.math cimport fabs
 from libc.stdint cimport int32_t, uint8_t, uint32_t
 
 from sentinel._core.bank cimport Bank
-from sentinel._core.oldtests cimport Case
 from sentinel._core.outcome cimport Verdict
 from sentinel._core.step cimport (
     VOTE_CUSUM, VOTE_IQR, VOTE_MAD, VOTE_ZSCORE, Rules, Series)
@@ -74,16 +73,16 @@ def fired(Bank bank not None):
 def verdicts(Bank bank not None):
     """Return the verdicts of the last batch as columns, in the order of its samples.
 
-    There is one for each sample that fired, that a test counts, or that was watched.  `sample` (of
-    its run), `event`, `slot`, `metric`, `n` (samples of the baseline), `votes` and `voters` (bits:
-    zscore 1, iqr 2, mad 4, cusum 8), `hit` (a test counts it), `value`, the statistics `zscore`,
-    `iqr`, `mad`, `cusum` (NaN: no spread, and another value), and the baseline: `mean`, `stddev`,
-    `q1`, `median`, `q3`, `spread` (the MAD).
+    There is one for each sample that fired, or whose event is watched.  `sample` (of its run),
+    `event`, `slot`, `metric`, `n` (samples of the baseline), `votes` and `voters` (bits: zscore 1,
+    iqr 2, mad 4, cusum 8), `value`, the statistics `zscore`, `iqr`, `mad`, `cusum` (NaN: no spread,
+    and another value), and the baseline: `mean`, `stddev`, `q1`, `median`, `q3`, `spread` (the
+    MAD).
     """
     cdef Py_ssize_t i, n = bank.out.verdict_count
     cdef const Verdict* v
     whole = np.empty((5, n), np.int32)
-    bits = np.empty((3, n), np.uint8)
+    bits = np.empty((2, n), np.uint8)
     real = np.empty((11, n), np.float64)
     cdef int32_t[:, ::1] w = whole
     cdef uint8_t[:, ::1] b = bits
@@ -97,7 +96,6 @@ def verdicts(Bank bank not None):
         w[4, i] = bank.at(v.slot).metric
         b[0, i] = v.votes
         b[1, i] = v.voters
-        b[2, i] = v.hit
         r[0, i] = v.value
         r[1, i] = v.z
         r[2, i] = v.iqr
@@ -110,36 +108,10 @@ def verdicts(Bank bank not None):
         r[9, i] = v.q3
         r[10, i] = v.spread
     columns = dict(zip(("sample", "event", "slot", "n", "metric"), whole))
-    columns.update(zip(("votes", "voters", "hit"), bits))
+    columns.update(zip(("votes", "voters"), bits))
     columns.update(zip(("value", "zscore", "iqr", "mad", "cusum", "mean", "stddev", "q1", "median",
                         "q3", "spread"), real))
     return columns
-
-
-def cases(Bank bank not None):
-    """Return the tests that opened or closed in the last batch, ordered by event and metric.
-
-    Each is a dict with `event`, `slot`, `metric`, `test` (0 agreement, 1 record, 2 failures),
-    `opened`, `drifting`, `hits`, `hits_of`, `n`, `observed`, `usual`, `statistic`, `threshold`,
-    `upper`, `first_time`, `first_offset`, `first_index` and `ended_at` (0 unless it ended in
-    silence, then when).
-    """
-    cdef Py_ssize_t i
-    cdef const Case* case
-    found = []
-    for i in range(bank.out.case_count):
-        case = &bank.out.cases[i]
-        found.append({
-            "event": case.event, "slot": case.slot, "metric": bank.at(case.slot).metric,
-            "test": case.test, "opened": bool(case.opened), "drifting": bool(case.drifting),
-            "hits": case.hits, "hits_of": case.hits_of, "n": case.n, "observed": case.observed,
-            "usual": case.usual, "statistic": case.statistic, "threshold": case.threshold,
-            "upper": case.upper, "first_time": case.first.time,
-            "first_offset": case.first.offset, "first_index": case.first.index,
-            "ended_at": case.ended_at,
-        })
-    found.sort(key=lambda case: (case["event"], case["metric"]))
-    return found
 
 
 def summary(Bank bank not None, int32_t slot):
@@ -189,13 +161,6 @@ def samples(Bank bank not None, int32_t slot):
     for i in range(s.window.n):
         view[i] = ring_of(&s.window)[(start + i) % s.window.n]
     return out
-
-
-def open_tests(Bank bank not None, int32_t slot):
-    """Return which tests of a series are open, as bits by test number."""
-    if not 0 <= slot < bank.reached:
-        raise IndexError(f"slot {slot} holds no series")
-    return bank.at(slot).evidence.open
 
 
 def last_of(Bank bank not None, int32_t slot):

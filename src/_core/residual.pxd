@@ -10,8 +10,8 @@ References
 Ljung, L. and Soderstrom, T. (1983), Theory and Practice of Recursive Identification, section 2.6.
 Huber, P. J. and Ronchetti, E. M. (2009), Robust Statistics, chapter 7 (weights of a Cauchy loss).
 """
-from libc.math cimport fabs, log
-from libc.stdint cimport int32_t
+from libc.math cimport log
+from libc.stdint cimport int64_t
 
 cdef enum:
     TERMS = 3
@@ -32,7 +32,7 @@ cdef struct Fit:
     double[TERMS] theta
     double[TERMS * TERMS] spread        # the inverse of the weighted products
     double typical                      # size of a usual residual, in logarithms
-    int32_t n
+    int64_t n
 
 
 cdef inline void start_fit(Fit* f, double uncertain, double typical) noexcept nogil:

@@ -7,10 +7,10 @@ and one hit more), so that few calls are not judged as if they were many.  It fo
 calls, and learns nothing while a test is open.
 """
 from libc.math cimport log, sqrt
-from libc.stdint cimport int8_t, int32_t
+from libc.stdint cimport int32_t
 
 from sentinel._core.channel cimport (
-    ARMED, CLOSING, EVIDENCE_CAP, LASTING, NO_TEST, Moment, Said, Sum, add_to)
+    ARMED, CLOSING, EVIDENCE_CAP, LASTING, NO_TEST, Moment, Said, Sum, add_to, say_nothing)
 
 cdef extern from *:
     """
@@ -43,7 +43,7 @@ cdef struct Share:
     int32_t since_refresh
     int32_t open_for
     int32_t open_hits
-    int8_t open
+    int32_t open
 
 
 cdef inline void start_share(Share* s) noexcept nogil:
@@ -75,16 +75,22 @@ cdef inline void look_at_share(Share* s, const ShareNature* what) noexcept nogil
         s.ratio_miss[i] = log((1 - p1) / (1 - p))
 
 
+cdef inline void accept_share(Share* s) noexcept nogil:
+    """Take the share of now for what is usual, as if 64 calls had shown it."""
+    cdef double share = s.open_hits / <double> s.open_for if s.open_for else s.recent
+    s.calls = 64
+    s.hits = 64 * share
+    s.open = NO_TEST
+    s.sums[0].value = s.sums[1].value = 0
+    s.since_refresh = SHARE_REFRESH
+
+
 cdef inline void share_step(Share* s, const ShareNature* what, bint hit, double high, bint off,
                             const Moment* at, Said* said) noexcept nogil:
     """Judge one call, then learn it unless the test is open."""
     cdef int i, larger
     cdef double best, forget = 1 - 1 / SHARE_MEMORY
-    said.opened = NO_TEST
-    said.closed = 0
-    said.alone = False
-    said.single = 0
-    said.hits = said.hits_of = 0
+    say_nothing(said)
     s.recent += (hit - s.recent) / 30
     if s.calls < ARMED:
         s.calls += 1
@@ -119,8 +125,7 @@ cdef inline void share_step(Share* s, const ShareNature* what, bint hit, double 
             said.closed = 1
         elif s.open_for >= LASTING:
             said.closed = 2
-            s.calls = 64
-            s.hits = 64 * (s.open_hits / <double> s.open_for)
+            accept_share(s)
         if said.closed:
             s.open = NO_TEST
             s.sums[0].value = s.sums[1].value = 0

@@ -7,9 +7,9 @@ expected of him: his share of the calls before those, at its upper end, but no l
 hundred, nor than twice the usual share of whoever speaks (people come in sessions).
 """
 from libc.math cimport log, sqrt
-from libc.stdint cimport int8_t, int32_t, int64_t, uint32_t
+from libc.stdint cimport int32_t, uint32_t, uint64_t
 
-from sentinel._core.channel cimport ARMED, NO_TEST, Moment, Said
+from sentinel._core.channel cimport ARMED, NO_TEST, Moment, Said, say_nothing
 
 cdef extern from *:
     """
@@ -31,18 +31,18 @@ cdef enum:
     SPEAKER = 0
 
 cdef struct Speakers:
+    # After the ring nothing is padded: a record holds it as it lies.
     uint32_t* ring
     double[2] usual         # share of the last 64 and 16 calls that is the speaker's, mean
-    Moment since
+    uint64_t who            # the one that opened
     int32_t n
     int32_t head
-    uint32_t who            # the one that opened
     int32_t quiet_for
     int32_t hits            # of the window that opened
     int32_t hits_of
+    int32_t open
     double expected
     double nats             # evidence at the last call
-    int8_t open
 
 
 cdef inline int count_back(const Speakers* s, uint32_t who, int first, int last) noexcept nogil:
@@ -80,10 +80,7 @@ cdef inline void speakers_step(Speakers* s, uint32_t who, double high, bint off,
     cdef int[2] least
     cdef int before, i
     cdef double expected, usual, best = 0, nats
-    said.opened = NO_TEST
-    said.closed = 0
-    said.alone = False
-    said.single = 0
+    say_nothing(said)
     of[0], of[1] = MIDDLE, SHORT
     least[0], least[1] = MIDDLE_LEAST, SHORT_LEAST
     s.ring[s.head] = who

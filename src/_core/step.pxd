@@ -1,17 +1,14 @@
 # cython: cdivision=True
-"""One step of one series: judge a sample against the window, let the tests see it, let it in."""
+"""One step of one series: judge a sample against the window, then let it in."""
 from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.string cimport memset
 
 from sentinel._core.cusum cimport Cusum, cusum_step
-from sentinel._core.oldtests cimport (
-    SILENT_NS, TEST_AGREEMENT, TEST_FAILURES, Case, Evidence, Moment, close_silent, is_over,
-    judge_failure, judge_value, start_case)
 from sentinel._core.iqr cimport iqr_distance
 from sentinel._core.mad cimport mad_score
 from sentinel._core.moments cimport (
     Moments, add_sample, deviation_of, distance_of, make_anew, mean_of, swap_sample)
-from sentinel._core.outcome cimport Outcome, Verdict, keep_verdict, room_for_cases
+from sentinel._core.outcome cimport Outcome, Verdict, keep_verdict
 from sentinel._core.window cimport (
     Ranks, Window, append, grow, median_deviation, quartile, replace, set_ranks, tame)
 from sentinel._core.zscore cimport zscore
@@ -28,20 +25,16 @@ cdef extern from *:
 
 cdef enum:
     METRICS = 8
-    METRIC_ERROR = 7
 
     VOTE_ZSCORE = 1
     VOTE_IQR = 2
     VOTE_MAD = 4
     VOTE_CUSUM = 8
 
-    MOST_CASES = 3          # that one step makes: two tests open, or as many close, as there are
-
 cdef struct Series:
     Window window
     Moments moments
     Cusum cusum
-    Evidence evidence
     int64_t last            # T when the last sample came
     int32_t key
     uint8_t metric
@@ -67,45 +60,7 @@ cdef struct Samples:
     const double* value
     const int32_t* event            # NULL: sample i is event i
     const int64_t* clock            # by event: T
-    const int64_t* time             # by event
-    const int64_t* offset           # by event
-    const int32_t* index            # by event
     const uint8_t* watched          # by event, or NULL: a verdict for each of its samples
-
-
-cdef inline int close_tests(Series* s, int32_t slot, int event, int64_t ended_at,
-                            Outcome* out) noexcept nogil:
-    """Close every open test of a series.  Returns -1 where memory is out."""
-    cdef Case* case = room_for_cases(out, MOST_CASES)
-    cdef int test
-    if case == NULL:
-        return -1
-    for test in range(TEST_AGREEMENT, TEST_FAILURES + 1):
-        if s.evidence.open & (1 << test):
-            memset(case, 0, sizeof(Case))
-            start_case(case, &s.evidence, &s.window, test)
-            case.opened = False
-            case.ended_at = ended_at
-            case.event = event
-            case.slot = slot
-            case += 1
-            out.case_count += 1
-    s.evidence.open = 0
-    return 0
-
-
-cdef inline int pass_silence(Series* s, const Rules* r, int32_t slot, int event, int64_t clock,
-                             Outcome* out) noexcept nogil:
-    """Say what ends when a series speaks again after a gap.  Returns -1 where memory is out."""
-    if close_silent(&s.evidence, s.last, clock):
-        if close_tests(s, slot, event, s.last + SILENT_NS, out) < 0:
-            return -1
-    if clock - s.last > r.idle_ns:
-        s.window.n = s.window.head = s.window.mad_low = 0
-        memset(&s.moments, 0, sizeof(Moments))
-        memset(&s.cusum, 0, sizeof(Cusum))
-        memset(&s.evidence, 0, sizeof(Evidence))
-    return 0
 
 
 cdef inline void vote(Series* s, const Rules* r, const Ranks* ranks, double distance,
@@ -132,48 +87,6 @@ cdef inline void vote(Series* s, const Rules* r, const Ranks* ranks, double dist
         v.cusum = cusum_step(&s.cusum, v.z, r.drift, r.cusum)
         votes |= FIRES(v.cusum, r.cusum) << 3
     v.votes = <uint8_t> votes
-
-
-cdef inline int let_tests_see(Series* s, const Rules* r, const Samples* c, Verdict* v,
-                              Outcome* out) noexcept nogil:
-    """Show a judged sample to the tests; returns how many cases it made, -1: memory is out."""
-    cdef unsigned int votes = v.votes, voters = v.voters
-    cdef bint agreed
-    cdef Moment at
-    cdef Case* case
-    cdef int made, k
-    if s.metric == METRIC_ERROR:
-        v.hit = v.value > 0
-        agreed = v.hit
-    else:
-        # Two detectors, or the only one there is; and above the usual.
-        agreed = votes != 0 and v.value > v.median and (
-            votes & (votes - 1) != 0 or voters & (voters - 1) == 0)
-        v.hit = agreed
-    if not agreed and not s.evidence.open:
-        s.evidence.recent <<= 1
-        return 0
-    case = room_for_cases(out, MOST_CASES)
-    if case == NULL:
-        return -1
-    at.time = c.time[v.event]
-    at.offset = c.offset[v.event] if c.offset != NULL else v.event
-    at.index = c.index[v.event] if c.index != NULL else 0
-    if s.metric == METRIC_ERROR:
-        made = judge_failure(&s.evidence, &s.window, v.mean * v.n, v.hit, &at, case)
-    else:
-        made = judge_value(&s.evidence, &s.window, r.size, v.value, agreed, v.median, &at, case)
-    for k in range(made):
-        case[k].event = v.event
-        case[k].slot = v.slot
-    out.case_count += made
-    if s.evidence.open and s.metric != METRIC_ERROR:
-        v.hit = v.hit or v.value > s.evidence.limit
-        if is_over(&s.evidence, v.value):
-            if close_tests(s, v.slot, v.event, 0, out) < 0:
-                return -1
-            made += 1
-    return made
 
 
 cdef inline int let_in(Series* s, const Rules* r, double x) noexcept nogil:
@@ -205,17 +118,19 @@ cdef inline int step(Series* s, const Rules* r, Py_ssize_t i, const Samples* c,
     cdef const Ranks* ranks = &r.full
     cdef Ranks growing
     cdef double distance
-    cdef int made, number
+    cdef int number
     cdef Verdict v
     v.value = tame(c.value[i])
     v.voters = r.voters[s.metric]
     v.n = s.window.n
-    if s.last and clock - s.last > SILENT_NS:
-        if pass_silence(s, r, c.slot[i], event, clock, out) < 0:
-            return -1
-        v.n = s.window.n
+    if s.last and clock - s.last > r.idle_ns:
+        # It has been forgotten, whether somebody has looked since or not.
+        s.window.n = s.window.head = s.window.mad_low = 0
+        memset(&s.moments, 0, sizeof(Moments))
+        memset(&s.cusum, 0, sizeof(Cusum))
+        v.n = 0
     s.last = clock
-    if v.n >= r.least and (v.voters or s.metric == METRIC_ERROR):
+    if v.n >= r.least and v.voters:
         q = s.window.block
         v.sample = <int32_t> i
         v.event = event
@@ -232,14 +147,8 @@ cdef inline int step(Series* s, const Rules* r, Py_ssize_t i, const Samples* c,
             v.deviation = 0
             v.mean = q[0]
             distance = v.value - v.mean
-        if v.voters:
-            vote(s, r, ranks, distance, &v)
-        else:
-            v.z = v.iqr = v.mad = v.cusum = v.q1 = v.median = v.q3 = v.spread = 0
-        made = let_tests_see(s, r, c, &v, out)
-        if made < 0:
-            return -1
-        if v.votes or v.hit or made or (c.watched != NULL and c.watched[event]):
+        vote(s, r, ranks, distance, &v)
+        if v.votes or (c.watched != NULL and c.watched[event]):
             number = keep_verdict(out, &v)
             if number < 0:
                 return -1

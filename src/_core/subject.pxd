@@ -12,16 +12,16 @@ from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memset
 
 from sentinel._core.channel cimport (
-    ARMED, CLUSTER, LASTING, NO_TEST, SHIFT_DOWN, SHIFT_UP, SINGLE, Channel, Moment, Nature, Said,
+    ARMED, CLUSTER, NO_TEST, SHIFT_DOWN, SINGLE, Channel, Moment, Nature, Said,
     accept_channel, channel_step, record_of, start_channel)
 from sentinel._core.levels cimport level_at
 from sentinel._core.rates cimport (
-    DROP, LASTING_BUCKETS, NS, SILENCE, SURGE, Rate, Zone, close_bucket, count_call, due_of,
-    pass_gap, silence_evidence, start_rate)
+    DROP, NS, SILENCE, SURGE, Rate, Zone, accept_rate, close_bucket, due_of, pass_gap,
+    silence_evidence, start_rate)
 from sentinel._core.residual cimport (
     FIRST_FITS, Fit, fit_step, predicted, residual, start_fit)
 from sentinel._core.shares cimport (
-    Share, ShareNature, share_step, start_share, usual_share)
+    Share, ShareNature, accept_share, share_step, start_share, usual_share)
 from sentinel._core.speakers cimport SPEAKERS, Speakers, speakers_step
 
 cdef enum:
@@ -93,6 +93,7 @@ cdef struct Subject:
     int32_t house           # number of (tenant, environment)
     uint64_t name           # hash of its key: settles what is equal otherwise
     int64_t last            # T of its last call; 0 before the first
+    int64_t touched         # T at which it last changed, by a call or because T passed
     int64_t calls
     Channel* channels[LEVEL_CHANNELS]
     Fit[FITS] fits
@@ -480,7 +481,9 @@ cdef inline int call_step(Subject* s, int32_t number, const Laws* laws, const Ca
 
 cdef inline int64_t next_due(const Subject* s, const Laws* laws) noexcept nogil:
     """Return the second of T at which a bucket is to be closed."""
-    return due_of(&s.rate, laws.lateness) if s.rate.length else 0x7fffffffffffffff
+    if s.rate.length == 0 or s.rate.bucket < 0:
+        return 0x7fffffffffffffff
+    return due_of(&s.rate, laws.lateness)
 
 
 cdef inline int close_due(Subject* s, int32_t number, const Laws* laws, int64_t now, double high,
@@ -491,12 +494,14 @@ cdef inline int close_due(Subject* s, int32_t number, const Laws* laws, int64_t 
     cdef Said said
     cdef int test
     cdef int64_t due
-    while r.length and due_of(r, laws.lateness) <= now:
+    while next_due(s, laws) <= now:
         if r.level <= 0 and r.open == NO_TEST:
             # A silence that was accepted: nothing is learned of it bucket by bucket.
             if pass_gap(r, &laws.zone, now, laws.lateness):
+                s.touched = now * NS
                 continue
         due = due_of(r, laws.lateness)
+        s.touched = due * NS
         test = r.open
         close_bucket(r, &laws.zone, high, laws.off[RATE], &said)
         if said.opened == NO_TEST and said.closed == 0:
@@ -514,4 +519,40 @@ cdef inline int close_due(Subject* s, int32_t number, const Laws* laws, int64_t 
         f.lower = 0.5 * f.usual
         f.hits = <int32_t> r.run_calls
         f.hits_of = <int32_t> r.run_expected
+    return 0
+
+
+cdef inline void begin_elsewhere(Subject* s) noexcept nogil:
+    """Keep what was learned, and nothing of when: for a log that is not the one it is of."""
+    cdef int i, k
+    cdef Channel* c
+    s.last = s.touched = s.week_at = 0
+    s.week_new = 0
+    for i in range(LEVEL_CHANNELS):
+        c = s.channels[i]
+        if c != NULL:
+            c.open = NO_TEST
+            c.waiting_n = 0
+            for k in range(3):
+                c.sums[k].value = 0
+    for i in range(2):
+        s.shares[i].open = s.speakers[i].open = NO_TEST
+        s.shares[i].sums[0].value = s.shares[i].sums[1].value = 0
+    s.rate.open = NO_TEST
+    s.rate.sums[SURGE].value = s.rate.sums[DROP].value = 0
+    s.rate.bucket = s.rate.buckets = s.rate.hour = -1
+    s.rate.silent_calls = 0
+    memset(s.rate.counts, 0, sizeof(s.rate.counts))
+
+
+cdef inline int accept_channel_of(Subject* s, int which) noexcept nogil:
+    """Take what a channel saw last for what is usual.  Returns -1 where memory is out."""
+    if which < LEVEL_CHANNELS:
+        return accept_channel(s.channels[which]) if s.channels[which] != NULL else 0
+    if which == ERRORS or which == CUT_OFF:
+        accept_share(&s.shares[which - ERRORS])
+    elif which == RATE:
+        accept_rate(&s.rate)
+    else:
+        s.speakers[which - USER].open = NO_TEST
     return 0

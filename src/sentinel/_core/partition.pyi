@@ -1,32 +1,33 @@
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sentinel._core.bank import Bank
+from sentinel._core.evidence import Evidence
 from sentinel._core.recent import RecentIds
+from sentinel._core.roster import Names, Roster
 
 EVENT_REPEATED: int
 EVENT_LATE: int
 EVENT_STALE: int
 EVENT_OVERFLOWED: int
 EVENT_UNJUDGED: int
-OTHER: str
-OTHER_KEY: tuple[str, str, str]
-
-Names = tuple[str, str, str, str]
 
 class Partition:
+    roster: Roster
     bank: Bank
+    evidence: Evidence
     recent: RecentIds
     clock: int
-    max_series: int
     def __init__(
         self,
         *,
-        max_series: int = 100_000,
+        laws: dict[str, Any],
         lateness_ns: int = ...,
         stale_ns: int = ...,
+        max_series: int = 100_000,
         voters: Sequence[int],
         zscore: float = 3.0,
         iqr: float = 1.5,
@@ -37,10 +38,7 @@ class Partition:
         min_samples: int = 10,
         idle_ns: int = ...,
     ) -> None: ...
-    def key_of(self, slot: int) -> tuple[Names, int] | None: ...
-    def slot_of(self, key: Names, metric: int) -> int | None: ...
-    def adopt(self, key: Names, metric: int) -> int: ...
-    def live_slots(self) -> list[int]: ...
+    def advance(self, clock: int) -> None: ...
     def judge(
         self,
         keys: Sequence[Names],
@@ -52,4 +50,7 @@ class Partition:
         id_low: NDArray[np.uint64],
         offset: NDArray[np.int64],
         index: NDArray[np.int32],
+        finish: NDArray[np.uint8],
+        user: NDArray[np.uint32],
+        session: NDArray[np.uint32],
     ) -> tuple[NDArray[np.int64], NDArray[np.uint8]]: ...

@@ -8,6 +8,7 @@ May import: model and errors.
 from typing import Final, Literal
 
 from sentinel.detectors.cusum import Cusum
+from sentinel.detectors.incidents import Incidents
 from sentinel.detectors.iqr import Iqr
 from sentinel.detectors.mad import Mad
 from sentinel.detectors.metric import MetricName
@@ -18,4 +19,13 @@ DetectorName = Literal["zscore", "iqr", "mad", "cusum"]
 DETECTORS: Final[tuple[DetectorName, ...]] = ("zscore", "iqr", "mad", "cusum")
 """Bit order of the core's votes, zscore = bit 0: append, never reorder."""
 
-__all__ = ["DETECTORS", "Cusum", "DetectorName", "Iqr", "Mad", "MetricName", "ZScore"]
+__all__ = [
+    "DETECTORS",
+    "Cusum",
+    "DetectorName",
+    "Incidents",
+    "Iqr",
+    "Mad",
+    "MetricName",
+    "ZScore",
+]

@@ -30,7 +30,7 @@ class AnomalyWriter:
 
     def names_of(self, slot: int) -> Names:
         """Return key, metric and, by detector, the series' part of an id."""
-        found = self._core.key_of(slot)
+        found = self._core.roster.key_of(slot)
         assert found is not None, "a fired vote names a live series"
         known = self._names.get(found)
         if known is None:

@@ -14,7 +14,8 @@ from msgspec import Struct, field, structs
 from numpy.typing import NDArray
 
 from sentinel._core import reports
-from sentinel._core.partition import EVENT_OVERFLOWED, EVENT_REPEATED, EVENT_STALE, OTHER_KEY
+from sentinel._core.partition import EVENT_OVERFLOWED, EVENT_REPEATED, EVENT_STALE
+from sentinel._core.roster import OTHER_KEY
 from sentinel.engine.cases import Case, evidence_of, rank_of, votes_of
 from sentinel.engine.open_incident import OpenIncident
 from sentinel.engine.rules import NS, Rules

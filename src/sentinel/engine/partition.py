@@ -7,7 +7,7 @@ import numpy as np
 from msgspec import Struct, structs
 from numpy.typing import NDArray
 
-from sentinel._core import records, reports
+from sentinel._core import reports
 from sentinel._core.partition import (
     EVENT_LATE,
     EVENT_OVERFLOWED,
@@ -16,6 +16,7 @@ from sentinel._core.partition import (
     EVENT_UNJUDGED,
 )
 from sentinel._core.partition import Partition as Core
+from sentinel.engine import state
 from sentinel.engine.anomalies import AnomalyWriter
 from sentinel.engine.incidents import IncidentBook
 from sentinel.engine.open_incident import OpenIncident
@@ -23,7 +24,7 @@ from sentinel.engine.rules import NS, Rules
 from sentinel.errors import ForeignState, TornState
 from sentinel.model.anomaly import Anomaly
 from sentinel.model.baseline import BaselineSummary
-from sentinel.model.batch import Batch, Key
+from sentinel.model.batch import Batch
 from sentinel.model.control import Control
 from sentinel.model.identity import field
 from sentinel.model.incident import Incident, IncidentEvent
@@ -90,6 +91,7 @@ class Partition:
             lateness_ns=rules.allowed_lateness_secs * NS,
             window_size=rules.window_size,
             min_samples=rules.min_samples,
+            laws=rules.laws(),
             **rules.for_core(),
         )
         log = field(log_id) + field(partition)
@@ -121,6 +123,9 @@ class Partition:
             batch.id_low,
             batch.offset,
             batch.index,
+            batch.finish,
+            batch.user,
+            batch.session,
         )
         anomalies = self._anomalies.write(batch, reports.fired(self._core.bank))
         happened = self._incidents.follow(batch, clock, state)
@@ -130,7 +135,7 @@ class Partition:
 
     def advance(self, clock: int, next_offset: int) -> list[IncidentEvent]:
         """Let T come to `clock`, as a tick of the log says, and move on behind it."""
-        self._core.clock = max(self._core.clock, clock)
+        self._core.advance(clock)
         self.pass_over(next_offset)
         return self._incidents.advance(self.clock)
 
@@ -152,6 +157,7 @@ class Partition:
             allowed_lateness_secs=self.rules.allowed_lateness_secs,
         )
         self._core.bank.set_thresholds(**rules.for_core())
+        self._core.evidence.judge_by(**rules.laws())
         self._incidents.judge_by(rules)
 
     def pass_over(self, next_offset: int) -> None:
@@ -169,8 +175,8 @@ class Partition:
         Safe from any thread while another judges.
         """
         found = []
-        for slot in self._core.live_slots():
-            named = self._core.key_of(slot)
+        for slot in self._core.roster.live_slots(self.clock):
+            named = self._core.roster.key_of(slot)
             numbers = reports.summary(self._core.bank, slot)
             if named is None or numbers is None:
                 continue
@@ -200,29 +206,20 @@ class Partition:
         )
 
     def series_records(self) -> list[bytes]:
-        """Return the record of every series that is not idle, ordered by key and metric."""
-        named = [(self._core.key_of(slot), slot) for slot in self._core.live_slots()]
-        known = sorted((name, slot) for name, slot in named if name is not None)
-        return [
-            records.save(self._core.bank, slot, name[0], self.next_offset) for name, slot in known
-        ]
+        """Return the record of every series and subject that is not idle, ordered by name."""
+        everything = state.named_records(self._core, self.next_offset, since=0)
+        return [record for _, record in sorted(everything)]
 
     def named_records(self, since: int) -> list[tuple[bytes, bytes]]:
-        """Return name and record of every series that had a sample at or after T = `since`."""
-        bank, core = self._core.bank, self._core
-        found = []
-        for slot in core.live_slots():
-            name = core.key_of(slot)
-            if name is not None and reports.last_of(bank, slot) >= since:
-                key, metric = name
-                record = records.save(bank, slot, key, self.next_offset)
-                found.append((_name_of(key, metric), record))
-        return found
+        """Return name and record of every series and subject that changed at or after T = `since`.
+
+        A name is that of one record, for as long as it is not idle.
+        """
+        return state.named_records(self._core, self.next_offset, since=since)
 
     def names(self) -> set[bytes]:
-        """Return the names of all series that are not idle, as `named_records` writes them."""
-        named = (self._core.key_of(slot) for slot in self._core.live_slots())
-        return {_name_of(*name) for name in named if name is not None}
+        """Return the names of all series and subjects that are not idle."""
+        return state.names(self._core)
 
     @property
     def live_series(self) -> int:
@@ -240,7 +237,7 @@ class Partition:
             They are of another log or format.
         """
         try:
-            state = msgspec.msgpack.decode(shared, type=SharedState)
+            saved = msgspec.msgpack.decode(shared, type=SharedState)
         except msgspec.MsgspecError as error:
             raise TornState(f"shared state: {error}") from error
         expected: dict[str, Any] = {
@@ -249,23 +246,23 @@ class Partition:
             "partition": self.partition,
         }
         for name, value in expected.items():
-            if getattr(state, name) != value:
-                got = getattr(state, name)
+            if getattr(saved, name) != value:
+                got = getattr(saved, name)
                 raise ForeignState(f"shared state: {name} is {got!r}, expected {value!r}")
-        self.judge_by(state.rules)
-        self.next_offset = state.next_offset
-        self._core.clock = state.clock
+        self.judge_by(saved.rules)
+        self.next_offset = saved.next_offset
+        self._core.clock = saved.clock
         try:
-            self._core.recent.load(state.recent_ids)
+            self._core.recent.load(saved.recent_ids)
         except ValueError as error:
             raise TornState(f"shared state: {error}") from error
-        self._load(series, window_only=False)
-        self._incidents.restore(state.incidents)
+        state.load(self._core, series, elsewhere=False)
+        self._incidents.restore(saved.incidents)
 
     def adopt(self, series: list[bytes]) -> None:
         """Take up baselines: series records of any log, into series that are new here.
 
-        Their windows count, and their sums; tests that were open elsewhere start closed.
+        What they learned counts; tests that were open elsewhere start closed.
 
         Raises
         ------
@@ -274,22 +271,4 @@ class Partition:
         ForeignState
             A series is here already, or there is no room for it.
         """
-        self._load(series, window_only=True)
-
-    def _load(self, series: list[bytes], *, window_only: bool) -> None:
-        for record in series:
-            try:
-                names, metric, _, _ = records.read(record)
-                key = Key(*names)
-                if self._core.slot_of(key, metric) is not None:
-                    raise ForeignState(f"series {':'.join(key)}:{METRICS[metric]} is here already")
-                slot = self._core.adopt(key, metric)
-                records.load(self._core.bank, slot, record, window_only)
-            except records.BadRecord as error:
-                raise TornState(f"series record: {error}") from error
-            except OverflowError as error:
-                raise ForeignState(str(error), "raise detection.baseline.max_series") from error
-
-
-def _name_of(key: tuple[str, ...], metric: int) -> bytes:
-    return "\0".join((*key, METRICS[metric])).encode()
+        state.load(self._core, series, elsewhere=True)

@@ -4,7 +4,8 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from sentinel.detectors import DETECTORS, Cusum, Iqr, Mad, ZScore
+from sentinel.detectors import DETECTORS, Cusum, Incidents, Iqr, Mad, ZScore
+from sentinel.detectors.channels import LEVELS, SHARES
 from sentinel.model.metric import METRICS
 
 NS = 1_000_000_000
@@ -18,6 +19,9 @@ class Rules(Struct, frozen=True, kw_only=True):
     iqr: Iqr = field(default_factory=Iqr)
     mad: Mad = field(default_factory=Mad)
     cusum: Cusum = field(default_factory=Cusum)
+    incidents: Incidents = field(default_factory=Incidents)
+    zone: tuple[tuple[int, int], ...] = ()
+    """From which second since 1970 on local time is how many seconds ahead of UTC."""
     window_size: int = 1000
     min_samples: int = 10
     max_series: int = 100_000
@@ -52,6 +56,18 @@ class Rules(Struct, frozen=True, kw_only=True):
             "mad": mad,
             "cusum": cusum,
             "drift": self.cusum.drift,
+        }
+
+    def laws(self) -> dict[str, Any]:
+        """Return what the tests of evidence judge by, as the core's arguments."""
+        return {
+            "levels": LEVELS,
+            "shares": SHARES,
+            "off": self.incidents.off(),
+            "fixed": self.incidents.evidence_threshold or 0.0,
+            "allowed": self.incidents.false_alarms_per_service_week,
+            "lean": self.incidents.lean,
+            "zone": self.zone,
         }
 
     def thresholds(self) -> list[float]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentinel._core.columns import Columns, Reader, is_name
+from sentinel._core.marks import Marker
 from sentinel.errors import SettingsError
 from sentinel.intake.admit import REASONS, Gate, Refusal
 from sentinel.intake.decode import EventDecoder
@@ -61,6 +62,7 @@ class Intake:
             max_event_bytes=settings.max_event_bytes, max_depth=settings.max_depth
         )
         self._reader = Reader(Event, Prompt, Response)
+        self._marker = Marker(Event, Response)
         self._gate = Gate(settings)
         self._redactor = Redactor(settings, self._reader, key)
         self._position_ids = PositionIds(log_id, partition)
@@ -143,6 +145,7 @@ class Intake:
         index = np.arange(n, dtype=np.int32) if where.record else np.zeros(n, np.int32)
         self._identify(events, columns, offset, index, where.fresh_id)
         self._redactor.redact(events)
+        finish, user, session = self._marker.read(events)
         time = columns.time * 1000
         received = time if where.received_at is None else np.full(n, now * 1000)
         batch = Batch(
@@ -157,6 +160,9 @@ class Intake:
             offset=offset,
             index=index,
             over_limit=over_limit,
+            finish=finish,
+            user=user,
+            session=session,
             partition=self._partition,
         )
         return batch, rejections

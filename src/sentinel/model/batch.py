@@ -42,6 +42,11 @@ class Batch(Struct, frozen=True):
     index: NDArray[np.int32]
     over_limit: NDArray[np.uint8]
     """1 where a value lay outside a configured limit (admitted, flagged)."""
+    finish: NDArray[np.uint8]
+    """1 where the answer was cut off at a limit of its length, 0 where not, 2 where not said."""
+    user: NDArray[np.uint32]
+    """Hash of the user's pseudonym; 0 where not said."""
+    session: NDArray[np.uint32]
     partition: int = 0
 
     def moved_to(self, offset: int) -> "Batch":
@@ -82,6 +87,9 @@ _COLUMNS = (
     "offset",
     "index",
     "over_limit",
+    "finish",
+    "user",
+    "session",
 )
 
 
@@ -97,6 +105,9 @@ NOTHING = Batch(
     offset=np.empty(0, np.int64),
     index=np.empty(0, np.int32),
     over_limit=np.empty(0, np.uint8),
+    finish=np.empty(0, np.uint8),
+    user=np.empty(0, np.uint32),
+    session=np.empty(0, np.uint32),
 )
 """A batch without events."""
 

@@ -1,5 +1,8 @@
 """What intake, engine and grouping read of the configuration, each in its own Struct."""
 
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
 from sentinel.alerting import GroupingRules
 from sentinel.engine import Rules
 from sentinel.intake import IntakeSettings
@@ -30,11 +33,44 @@ def engine_rules(settings: Settings) -> Rules:
         iqr=detection.iqr,
         mad=detection.mad,
         cusum=detection.cusum,
+        incidents=detection.incidents,
+        zone=zone_of(detection.time_zone),
         window_size=detection.baseline.window_size,
         min_samples=detection.baseline.min_samples,
         max_series=detection.baseline.max_series,
         allowed_lateness_secs=detection.allowed_lateness_secs,
     )
+
+
+_FIRST_DAY, _LAST_DAY = datetime(2020, 1, 1, tzinfo=UTC), datetime(2045, 1, 1, tzinfo=UTC)
+"""Between these the hours of a time zone are known; before and after, those of the ends hold."""
+
+
+def zone_of(name: str) -> tuple[tuple[int, int], ...]:
+    """Return from which second since 1970 on local time is how many seconds ahead of UTC.
+
+    >>> zone_of("UTC"), zone_of("Europe/Berlin")[1]
+    (((1577836800, 0),), (1585443600, 7200))
+    """
+    zone = ZoneInfo(name)
+
+    def ahead(second: int) -> int:
+        offset = datetime.fromtimestamp(second, zone).utcoffset()
+        return int((offset or timedelta()).total_seconds())
+
+    first, last = int(_FIRST_DAY.timestamp()), int(_LAST_DAY.timestamp())
+    found = [(first, ahead(first))]
+    if name == "UTC":
+        return tuple(found)
+    for day in range(first, last, 86_400):
+        if ahead(day + 86_400) == found[-1][1]:
+            continue
+        low, high = day, day + 86_400
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if ahead(middle) == found[-1][1] else (low, middle)
+        found.append((high, ahead(high)))
+    return tuple(found)
 
 
 def grouping_rules(settings: Settings) -> GroupingRules:
