@@ -18,7 +18,7 @@ from sentinel._core.rates cimport NS
 from sentinel._core.shares cimport ShareNature
 from sentinel._core.subject cimport (
     CHANNELS, LEVEL_CHANNELS, METRICS, Call, Hit, Laws, Subject, accept_channel_of, call_step,
-    close_due, end_subject, next_due, restart_subject, start_subject)
+    close_due, end_subject, next_due, restart_subject, start_subject, whole_step)
 from sentinel._core.rates cimport count_call
 
 cdef extern from *:
@@ -236,6 +236,8 @@ cdef class Evidence:
         call.session = c.session[i]
         call.event = <int32_t> i
         first = self.out.n
+        if whole_step(whole, s.service, &self.laws, &call, whole.high, &self.out) < 0:
+            return -1
         if call_step(s, c.subject[i], &self.laws, &call, whole.high, &self.out) < 0:
             return -1
         if self.out.n > first:

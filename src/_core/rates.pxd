@@ -6,7 +6,9 @@ A bucket is as long as sixteen calls take, on a grid of 1, 2, 5, ... and is clos
 z = 2 (sqrt(c + 3/8) - sqrt(m + 3/8)) / sqrt(1 + d m), where d is what counts vary beyond Poisson,
 learned.  Forecasts are the recent level, the same hour of other days and the same hour of the week,
 as far as they have been seen; the mildest verdict counts, so what is usual at this hour is no news.
-*surge*, *drop*: CUSUMs of a shift by 1.5; counts are correlated, so their evidence is worth 10/14.
+*surge*, *drop*: CUSUMs of a shift by 2; counts are correlated, so their evidence is worth 10/12.
+The first weekend of a series whose working days are known, and the first working day of one of
+which only a weekend is, tells nothing: what is usual then is not known yet.
 *silence*: ln(1 + d m) / d, -ln of the chance that none of m expected calls comes where their rate
 is gamma-distributed with relative variance d; and longer than the silences of the past.
 
@@ -42,8 +44,8 @@ cdef extern from *:
     /* The bucket lengths, seconds. */
     static const int BUCKET_GRID[17] = {1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1200, 1800,
                                         3600, 7200, 14400};
-    #define RATE_SHIFT 1.5
-    #define COUNTS_WORTH (10.0 / 14.0)
+    #define RATE_SHIFT 2.0
+    #define COUNTS_WORTH (10.0 / 12.0)
     """
     const int64_t NS
     const int* BUCKET_GRID
@@ -215,6 +217,19 @@ cdef inline double compare(Rate* r, const Zone* zone, double count, double* leas
     return z if z > -5 else -5.0
 
 
+cdef inline bint is_unknown_day(const Rate* r, const Zone* zone) noexcept nogil:
+    """Say whether the bucket's hour is known, but only of the other kind of day."""
+    cdef int64_t hour = local_second(zone, r.bucket * r.length + r.length // 2) // HOUR
+    cdef int day, known = 0
+    cdef bint weekend = (hour // HOURS + 3) % 7 >= 5
+    for day in range(7):
+        if r.week_n[day * HOURS + hour % HOURS]:
+            if ((day + 3) % 7 >= 5) == weekend:
+                return False
+            known += 1
+    return known > 0
+
+
 cdef inline void learn_counts(Rate* r, double z, double count) noexcept nogil:
     """Learn level, over-dispersion and wandering from a bucket in which nothing is open."""
     cdef double mean, extra, most, level = r.level
@@ -304,7 +319,7 @@ cdef inline void close_bucket(Rate* r, const Zone* zone, double high, unsigned i
     add_to(&r.sums[DROP], COUNTS_WORTH * RATE_SHIFT * (-z - k - 0.5 * RATE_SHIFT),
            EVIDENCE_CAP * high, &begins)
     follow_silence(r, count, least)
-    if r.buckets < WARM_BUCKETS:
+    if r.buckets < WARM_BUCKETS or is_unknown_day(r, zone):
         r.sums[SURGE].value = r.sums[DROP].value = 0
         r.silent_calls = 0
     up = 0 if off & 1 << SURGE else r.sums[SURGE].value

@@ -14,7 +14,7 @@ from sentinel._core.channel cimport ARMED, NO_TEST, Moment, Said, say_nothing
 cdef extern from *:
     """
     /* A scan over all speakers and positions looks more than once: that many nats more. */
-    #define SCAN_NATS 4.0
+    #define SCAN_NATS 3.0
     #define EXPECTED_LEAST 0.02
     #define USUAL_MEMORY 2000.0
     """

@@ -12,8 +12,8 @@ from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memset
 
 from sentinel._core.channel cimport (
-    ARMED, CLUSTER, NO_TEST, SHIFT_DOWN, SINGLE, Channel, Moment, Nature, Said,
-    accept_channel, channel_step, record_of, start_channel)
+    ARMED, CLUSTER, DENSE, NO_TEST, SHIFT_DOWN, SINGLE, Channel, Moment, Nature, Said,
+    accept_channel, channel_step, close_channel, record_of, start_channel, test_of)
 from sentinel._core.levels cimport level_at
 from sentinel._core.rates cimport (
     DROP, NS, SILENCE, SURGE, Rate, Zone, accept_rate, close_bucket, due_of, pass_gap,
@@ -247,6 +247,8 @@ cdef inline void note_statistics(const Subject* s, Finding* f) noexcept nogil:
             f.ratios[i] = exp(c.recent)
         for k in range(3):
             f.statistics[i * TESTS + k] = c.sums[k].value
+        if c.sums[DENSE].value > c.sums[CLUSTER].value:
+            f.statistics[i * TESTS + CLUSTER] = c.sums[DENSE].value
     for i in range(2):
         f.learned[ERRORS + i] = <int32_t> s.shares[i].calls
         if s.shares[i].calls >= ARMED:
@@ -319,7 +321,7 @@ cdef inline int level_step(Subject* s, int32_t number, const Laws* laws, const C
     cdef int test
     if c == NULL:
         return -1
-    test = c.open
+    test = test_of(c.open) if c.open != NO_TEST else NO_TEST
     if channel_step(c, &laws.levels[which], y, high, laws.off[which], &call.at, &said) < 0:
         return -1
     c.reference += (reference - c.reference) * (0.1 if c.window.n >= 10 else 0.5)
@@ -479,6 +481,12 @@ cdef inline int call_step(Subject* s, int32_t number, const Laws* laws, const Ca
     return 0
 
 
+cdef inline int whole_step(Subject* s, int32_t number, const Laws* laws, const Call* call,
+                           double high, Findings* out) noexcept nogil:
+    """Show one call to the tests of its service as a whole: failures of all models together."""
+    return share_of_calls_step(s, number, laws, call, 0, call.values[COL_ERROR] > 0, high, out)
+
+
 cdef inline int64_t next_due(const Subject* s, const Laws* laws) noexcept nogil:
     """Return the second of T at which a bucket is to be closed."""
     if s.rate.length == 0 or s.rate.bucket < 0:
@@ -524,17 +532,15 @@ cdef inline int close_due(Subject* s, int32_t number, const Laws* laws, int64_t 
 
 cdef inline void begin_elsewhere(Subject* s) noexcept nogil:
     """Keep what was learned, and nothing of when: for a log that is not the one it is of."""
-    cdef int i, k
+    cdef int i
     cdef Channel* c
     s.last = s.touched = s.week_at = 0
     s.week_new = 0
     for i in range(LEVEL_CHANNELS):
         c = s.channels[i]
         if c != NULL:
-            c.open = NO_TEST
+            close_channel(c)
             c.waiting_n = 0
-            for k in range(3):
-                c.sums[k].value = 0
     for i in range(2):
         s.shares[i].open = s.speakers[i].open = NO_TEST
         s.shares[i].sums[0].value = s.shares[i].sums[1].value = 0
