@@ -216,10 +216,13 @@ cdef class Evidence:
             restart_subject(whole)
         if close_due(whole, s.service, &self.laws, now, whole.high, &self.out) < 0:
             return -1
-        if close_due(s, c.subject[i], &self.laws, now, whole.high, &self.out) < 0:
+        if close_due(s, c.subject[i], &self.laws, now, s.high, &self.out) < 0:
             return -1
         self.mark(first, c, i)
         learn_week(whole, &self.laws, clock)
+        # Its buckets are closed at its next call or at the end of a run, and calls of its siblings
+        # in between must not matter.
+        s.high = whole.high
         count_call(&whole.rate, c.counted_at[i] // NS, now, self.laws.lateness)
         count_call(&s.rate, c.counted_at[i] // NS, now, self.laws.lateness)
         s.last = s.touched = whole.last = whole.touched = clock
@@ -273,8 +276,7 @@ cdef class Evidence:
             s = self.at(<int32_t> i)
             if not s.live:
                 continue
-            if close_due(s, <int32_t> i, &self.laws, clock // NS, self.at(s.service).high,
-                         &self.out) < 0:
+            if close_due(s, <int32_t> i, &self.laws, clock // NS, s.high, &self.out) < 0:
                 return -1
             due = next_due(s, &self.laws)
             if due < self.next_due:
