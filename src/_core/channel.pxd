@@ -28,7 +28,8 @@ Pickands, J. (1975), Statistical Inference Using Extreme Order Statistics, Annal
 """
 from libc.math cimport exp, log, sqrt
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t
-from libc.string cimport memset
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy, memset
 
 from sentinel._core.levels cimport (
     CODES, LEVELS, Levels, code_of, doubled_rank, keep_newest, let_level_in, level_at, make_room)
@@ -55,6 +56,7 @@ cdef extern from *:
        for it grows. */
     #define WANDERING 0.4
     #define WANDERING_MORE 1.5
+    #define BORROWED_MORE 1.5
     """
     const double CLUSTER_SHARE
     const double CLUSTER_TAIL
@@ -68,6 +70,7 @@ cdef extern from *:
     const double EVIDENCE_CAP
     const double WANDERING
     const double WANDERING_MORE
+    const double BORROWED_MORE
 
 cdef enum:
     GUARD = 64              # samples that wait before they are reference: what builds an alarm up
@@ -75,6 +78,7 @@ cdef enum:
     LASTING = 400           # samples after which a shift is the new normal
     EPOCH = 5000            # samples of a record
     REFRESH = 25            # samples between two looks at the tail
+    OWN = 256               # levels of its own after which a channel needs no parent's
     BLOCK = 32              # samples of a block whose mean shows how the level wanders
     NEIGHBOURS = 4
 
@@ -140,7 +144,7 @@ cdef struct Channel:
     int32_t since_refresh
     int32_t open_for
     int32_t borrowed        # levels that are a parent's; 0 once the window is its own
-    int32_t own             # samples of its own, up to ARMED
+    int32_t own             # levels of its own while it borrows
     int32_t open            # the test that is open, NO_TEST where none is
 
 cdef struct Said:
@@ -247,6 +251,42 @@ cdef inline int learn(Channel* c, double y) noexcept nogil:
     return 0
 
 
+cdef inline void close_channel(Channel* c) noexcept nogil:
+    cdef int i
+    c.open = NO_TEST
+    for i in range(SUMS):
+        c.sums[i].value = 0
+
+
+cdef inline int lend(const Channel* parent, Channel* c) noexcept nogil:
+    """Give a new channel the window and the tail of its parent's.  Returns -1 where memory is out."""
+    cdef Channel kept = parent[0]
+    kept.window.block = <int16_t*> malloc(<size_t> kept.window.capacity * 2 * sizeof(int16_t))
+    if kept.window.block == NULL:
+        return -1
+    memcpy(kept.window.block, parent.window.block,
+           <size_t> kept.window.capacity * 2 * sizeof(int16_t))
+    kept.waiting_n = kept.waiting_at = 0
+    kept.borrowed = kept.window.n
+    kept.own = kept.since_refresh = 0
+    kept.recent = kept.block_sum = kept.pair_sum = 0
+    kept.block_n = 0
+    free(c.window.block)
+    c[0] = kept
+    close_channel(c)
+    return 0
+
+
+cdef inline void count_own(Channel* c) noexcept nogil:
+    """Count a level of its own; once there are enough those of the parent go."""
+    c.own += 1
+    if c.own == OWN:
+        c.borrowed = 0
+        keep_newest(&c.window, OWN)
+        c.epoch_n = c.epochs = 0
+        look_at_tail(c)
+
+
 cdef inline int wait(Channel* c, double y, bint quarantined) noexcept nogil:
     """Let a level wait behind the guard; the oldest that waits becomes reference, or goes."""
     cdef double oldest
@@ -256,18 +296,13 @@ cdef inline int wait(Channel* c, double y, bint quarantined) noexcept nogil:
             if learn(c, oldest) < 0:
                 return -1
             note_record(c, oldest)
+            if c.borrowed:
+                count_own(c)
     else:
         c.waiting_n += 1
     c.waiting[c.waiting_at] = code_of(y)
     c.waiting_at = (c.waiting_at + 1) % GUARD
     return 0
-
-
-cdef inline void close_channel(Channel* c) noexcept nogil:
-    cdef int i
-    c.open = NO_TEST
-    for i in range(SUMS):
-        c.sums[i].value = 0
 
 
 cdef inline int accept_channel(Channel* c) noexcept nogil:
@@ -406,11 +441,14 @@ cdef inline int channel_step(Channel* c, const Nature* what, double y, double hi
                              unsigned int off, const Moment* at, Said* said) noexcept nogil:
     """Judge one level against the threshold `high`, then learn it unless something is open.
 
-    `off`: bits of the tests that are switched off.  Returns -1 where memory is out.
+    `off`: bits of the tests that are switched off.  What is judged by a parent's baseline needs half
+    as much evidence again.  Returns -1 where memory is out.
     """
     cdef Ratios r
     cdef int best, i
     say_nothing(said)
+    if c.borrowed:
+        high *= BORROWED_MORE
     if c.window.n < ARMED:
         if learn(c, y) < 0:
             return -1

@@ -43,6 +43,7 @@ cdef class Evidence:
     cdef int32_t whole_of(self, key) except -1
     cdef int expect(self, int32_t number) except -1
     cdef int run(self, const Calls* calls, int base) noexcept nogil
+    cdef int find_parent(self, Subject* s, int64_t clock) noexcept nogil
     cdef int step(self, const Calls* c, Py_ssize_t i) noexcept nogil
     cdef int close_all(self, int64_t clock, const Calls* c) noexcept nogil
     cdef void mark(self, Py_ssize_t first, const Calls* c, Py_ssize_t last) noexcept nogil

@@ -17,7 +17,7 @@ from sentinel._core.channel cimport Nature
 from sentinel._core.rates cimport NS
 from sentinel._core.shares cimport ShareNature
 from sentinel._core.subject cimport (
-    CHANNELS, LEVEL_CHANNELS, METRICS, Call, Hit, Laws, Subject, accept_channel_of, call_step,
+    CHANNELS, LEVEL_CHANNELS, METRICS, Call, Hit, Laws, Subject, accept_channel_of, borrow, call_step,
     close_due, end_subject, next_due, restart_subject, start_subject, whole_step)
 from sentinel._core.rates cimport count_call
 
@@ -36,6 +36,7 @@ cdef extern from *:
 
 cdef enum:
     WEEK_CALLS = 64         # calls between two looks at how often a service speaks
+    PARENT_CALLS = 400      # calls after which a subject may lend what it knows
 
 
 cdef inline uint64_t name_of(key) except? 0:
@@ -212,6 +213,8 @@ cdef class Evidence:
         cdef Py_ssize_t first = self.out.n, k
         if s.last and clock - s.last > self.laws.idle_ns:
             restart_subject(s)
+        if s.calls == 0 and self.find_parent(s, clock) < 0:
+            return -1
         if whole.last and clock - whole.last > self.laws.idle_ns:
             restart_subject(whole)
         if close_due(whole, s.service, &self.laws, now, whole.high, &self.out) < 0:
@@ -252,6 +255,29 @@ cdef class Evidence:
         if due < self.next_due:
             self.next_due = due
         return 0
+
+    cdef int find_parent(self, Subject* s, int64_t clock) noexcept nogil:
+        """Let a new subject borrow from whom knows its model best, else from whom knows most."""
+        cdef Py_ssize_t i
+        cdef Subject* other
+        cdef Subject* best = NULL
+        cdef bint better
+        for i in range(self.reached):
+            other = self.at(<int32_t> i)
+            if (not other.live or other.service == i or other.house != s.house
+                    or other.calls < PARENT_CALLS or clock - other.last > self.laws.idle_ns):
+                continue
+            if best == NULL:
+                better = True
+            elif (other.model == s.model) != (best.model == s.model):
+                better = other.model == s.model
+            elif other.calls != best.calls:
+                better = other.calls > best.calls
+            else:
+                better = other.name < best.name
+            if better:
+                best = other
+        return borrow(s, best, best.model == s.model) if best != NULL else 0
 
     cdef void mark(self, Py_ssize_t first, const Calls* c, Py_ssize_t last) noexcept nogil:
         """Mark findings that time brought with the event at which T passed them."""

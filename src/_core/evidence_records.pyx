@@ -30,7 +30,7 @@ _HEAD = struct.Struct("<4sHHI")
 _SIZES = struct.Struct("<5I")
 _OFFSET = struct.Struct("<q")
 _LENGTH = struct.Struct("<H")
-_COUNTS = struct.Struct("<qqqddqid")
+_COUNTS = struct.Struct("<qqqddqiid")
 _WINDOW = struct.Struct("<BHHH")
 _ABSENT = 0xffff
 
@@ -70,7 +70,7 @@ def save(Evidence evidence not None, key, long long offset):
             text = name.encode()
             body += _LENGTH.pack(len(text)) + text
     body += _COUNTS.pack(s.last, s.touched, s.calls, s.week_calls, s.week_seconds, s.week_at, s.week_new,
-                         s.high)
+                         s.parent, s.high)
     body += memory(s.fits, FITS * sizeof(Fit))
     body += memory(s.shares, 2 * sizeof(Share))
     body += memory(&s.rate, sizeof(Rate))
@@ -129,7 +129,7 @@ def load(Evidence evidence not None, const unsigned char[::1] record, bint elsew
     s = evidence.at(number)
     rest = body
     (s.last, s.touched, s.calls, s.week_calls, s.week_seconds, s.week_at, s.week_new,
-     s.high) = _COUNTS.unpack_from(body)
+     s.parent, s.high) = _COUNTS.unpack_from(body)
     at = _COUNTS.size
     at = copy(s.fits, rest, at, FITS * sizeof(Fit))
     at = copy(s.shares, rest, at, 2 * sizeof(Share))

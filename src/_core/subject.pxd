@@ -12,8 +12,8 @@ from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memset
 
 from sentinel._core.channel cimport (
-    ARMED, CLUSTER, DENSE, NO_TEST, SHIFT_DOWN, SINGLE, Channel, Moment, Nature, Said,
-    accept_channel, channel_step, close_channel, record_of, start_channel, test_of)
+    ARMED, CLUSTER, DENSE, NO_TEST, OWN, SHIFT_DOWN, SINGLE, Channel, Moment, Nature, Said,
+    accept_channel, channel_step, close_channel, lend, record_of, start_channel, test_of)
 from sentinel._core.levels cimport level_at
 from sentinel._core.rates cimport (
     DROP, NS, SILENCE, SURGE, Rate, Zone, accept_rate, close_bucket, due_of, pass_gap,
@@ -91,6 +91,7 @@ cdef struct Subject:
     int32_t service         # the subject of the service as a whole; its own number where it is that
     int32_t model           # number of (tenant, environment, model)
     int32_t house           # number of (tenant, environment)
+    int32_t parent          # from whom it borrowed: 0 nobody, 1 its model elsewhere, 2 its house
     uint64_t name           # hash of its key: settles what is equal otherwise
     int64_t last            # T of its last call; 0 before the first
     int64_t touched         # T at which it last changed, by a call or because T passed
@@ -117,7 +118,7 @@ cdef struct Finding:
     uint8_t channel
     int8_t test
     uint8_t kind
-    uint8_t borrowed        # 1: what is usual is a parent's
+    uint8_t borrowed        # what is usual is of 0 itself, 1 its model elsewhere, 2 its house
     int32_t n               # what is usual rests on so many
     int32_t hits
     int32_t hits_of
@@ -308,7 +309,9 @@ cdef inline void describe_level(Finding* f, const Channel* c, int which, int tes
     f.lower = exp(low + base) - minus
     f.upper = exp(high + base) - minus
     f.n = c.window.n
-    f.borrowed = c.borrowed > 0
+    if c.borrowed:
+        f.borrowed = 1
+        f.n = c.borrowed
 
 
 cdef inline int level_step(Subject* s, int32_t number, const Laws* laws, const Call* call,
@@ -438,6 +441,8 @@ cdef inline int share_of_calls_step(Subject* s, int32_t number, const Laws* laws
     f.event = call.event
     f.clock = call.clock
     f.n = <int32_t> p.calls
+    if s.parent and s.calls < OWN:
+        f.borrowed = <uint8_t> s.parent
     f.observed = f.hits / <double> f.hits_of if f.hits_of else p.recent
     f.usual = usual_share(p)
     f.upper = p.usual
@@ -485,6 +490,34 @@ cdef inline int whole_step(Subject* s, int32_t number, const Laws* laws, const C
                            double high, Findings* out) noexcept nogil:
     """Show one call to the tests of its service as a whole: failures of all models together."""
     return share_of_calls_step(s, number, laws, call, 0, call.values[COL_ERROR] > 0, high, out)
+
+
+cdef inline int borrow(Subject* s, const Subject* parent, bint same_model) noexcept nogil:
+    """Give a new subject what its parent knows, until it knows enough itself.
+
+    Of the same model: latency, first token, speed and cost by tokens, and the usual shares.  Of
+    another one: the shares alone, for models differ in pace and price.  Sizes of prompts, who calls
+    and how often are each service's own.  Returns -1 where memory is out.
+    """
+    cdef int i
+    cdef int[4] lent = [LATENCY, TTFT, COST, SPEED]
+    cdef const Channel* theirs
+    s.parent = 1 if same_model else 2
+    for i in range(2):
+        s.shares[i].calls = parent.shares[i].calls if parent.shares[i].calls < OWN else OWN
+        if parent.shares[i].calls > 0:
+            s.shares[i].hits = parent.shares[i].hits * (
+                s.shares[i].calls / parent.shares[i].calls)
+    if not same_model:
+        return 0
+    for i in range(FITS):
+        s.fits[i] = parent.fits[i]
+    for i in range(4):
+        theirs = parent.channels[lent[i]]
+        if theirs != NULL and theirs.window.n >= ARMED and theirs.borrowed == 0:
+            if channel_of(s, lent[i]) == NULL or lend(theirs, s.channels[lent[i]]) < 0:
+                return -1
+    return 0
 
 
 cdef inline int64_t next_due(const Subject* s, const Laws* laws) noexcept nogil:
