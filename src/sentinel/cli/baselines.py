@@ -1,29 +1,16 @@
 """`sentinel baselines list | export | import`."""
 
 import argparse
-import base64
-import binascii
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
-from msgspec import Struct
 
 from sentinel.checkpoints.disk import DiskCheckpoint
+from sentinel.cli import exported
 from sentinel.cli.configuration import add_config, settings_of
-from sentinel.errors import InputError, SentinelError
+from sentinel.errors import InputError
 from sentinel.replay.run import Replay
-
-
-class _Line(Struct):
-    """One exported series."""
-
-    series: str
-    """For people; the record names its series itself."""
-    samples: int
-    record: str
-    """The series record, base64."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,9 +39,9 @@ def run(options: argparse.Namespace) -> int:
     if options.verb == "list":
         _list(replay, as_json=options.json)
     elif options.verb == "export":
-        _export(replay, options.file)
+        exported.write(replay.partition, options.file)
     else:
-        records = list(_read(options.file))
+        records = list(exported.read(options.file))
         replay.partition.adopt(records)
         checkpoint.write(replay.save())
         sys.stderr.write(f"{len(records):,} series added\n")
@@ -73,33 +60,3 @@ def _list(replay: Replay, *, as_json: bool) -> None:
         numbers = (b.mean, b.stddev, b.median, b.p95, b.p99)
         row = f"{b.title():<{width}}{b.samples:>12,}"
         sys.stdout.write(row + "".join(f"{number:>12.5g}" for number in numbers) + "\n")
-
-
-def _export(replay: Replay, path: str) -> None:
-    baselines = replay.partition.baselines()
-    records = replay.partition.series_records()
-    lines = msgspec.json.Encoder().encode_lines(
-        [
-            _Line(baseline.title(), baseline.samples, base64.b64encode(record).decode())
-            for baseline, record in zip(baselines, records, strict=True)
-        ]
-    )
-    if path == "-":
-        sys.stdout.buffer.write(lines)
-    else:
-        try:
-            Path(path).write_bytes(lines)
-        except OSError as error:
-            raise SentinelError(f"{path}: {error.strerror or error}") from error
-        sys.stderr.write(f"{len(records):,} series written to {path}\n")
-
-
-def _read(path: str) -> Iterator[bytes]:
-    try:
-        data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
-        for line in msgspec.json.Decoder(_Line).decode_lines(data):
-            yield base64.b64decode(line.record, validate=True)
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from error
-    except (msgspec.MsgspecError, UnicodeDecodeError, binascii.Error) as error:
-        raise InputError(f"{path}: not exported baselines: {error}") from error
