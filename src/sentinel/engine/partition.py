@@ -1,5 +1,6 @@
 """One partition: a batch with its positions goes in; verdicts, incidents and state come out."""
 
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -20,7 +21,7 @@ from sentinel.engine.anomalies import AnomalyWriter
 from sentinel.engine.incidents import IncidentBook
 from sentinel.engine.open_incident import OpenIncident
 from sentinel.engine.rules import NS, Rules
-from sentinel.errors import ForeignState, TornState
+from sentinel.errors import ForeignState, StateError, TornState
 from sentinel.model.anomaly import Anomaly
 from sentinel.model.baseline import BaselineSummary
 from sentinel.model.batch import Batch, Key
@@ -140,6 +141,9 @@ class Partition:
         if control.kind == "configure":
             self.judge_by(msgspec.json.decode(control.rules, type=Rules))
             return []
+        if control.kind == "adopt":
+            self._adopt_new(control.series)
+            return []
         return self._incidents.act(control, clock)
 
     def judge_by(self, rules: Rules) -> None:
@@ -208,12 +212,16 @@ class Partition:
         ]
 
     def named_records(self, since: int) -> list[tuple[bytes, bytes]]:
-        """Return name and record of every series that had a sample at or after T = `since`."""
+        """Return name and record of every series that had a sample at or after T = `since`.
+
+        Adopted ones that had none yet are among them: nothing else says that they are new.
+        """
         bank, core = self._core.bank, self._core
         found = []
         for slot in core.live_slots():
             name = core.key_of(slot)
-            if name is not None and reports.last_of(bank, slot) >= since:
+            last = reports.last_of(bank, slot)
+            if name is not None and (last >= since or last == 0):
                 key, metric = name
                 record = records.save(bank, slot, key, self.next_offset)
                 found.append((_name_of(key, metric), record))
@@ -275,6 +283,16 @@ class Partition:
             A series is here already, or there is no room for it.
         """
         self._load(series, window_only=True)
+
+    def _adopt_new(self, series: list[bytes]) -> None:
+        """Take up baselines that the log holds; what cannot be taken up is left out.
+
+        All of them could be when the record was written.  What the log holds must not stop a start
+        or a replay for that: of a journal whose beginning is gone, under a lower max_series.
+        """
+        for record in series:
+            with suppress(StateError):
+                self.adopt([record])
 
     def _load(self, series: list[bytes], *, window_only: bool) -> None:
         for record in series:
