@@ -122,6 +122,7 @@ class Judge:
         if self._rival is not None:
             found, alike = differences(self._rival_witness.told, told)
             sys.stdout.buffer.write(msgspec.json.Encoder().encode_lines(found))
+            sys.stdout.buffer.flush()
             counts = {
                 change: sum(one.change == change for one in found)
                 for change in ("appears", "vanishes", "severity")
