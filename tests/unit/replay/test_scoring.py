@@ -125,11 +125,11 @@ def test_what_lies_before_the_scored_time_is_not_judged(tmp_path: Path) -> None:
     assert found.service_weeks == pytest.approx(499 / WEEK)
 
 
-def test_a_service_is_watched_from_its_first_event_to_the_end(tmp_path: Path) -> None:
-    many = traffic(1_000, ("chat", "search"))
-    assert many.service_weeks((START + 100) * 10**6, (START + 900) * 10**6) == pytest.approx(
-        2 * 800 / WEEK
-    )
+def test_a_service_is_watched_from_its_first_event_to_the_end() -> None:
+    witness = Witness()
+    witness.see(batch(("early", "m", 0), ("late", "m", 600), ("late", "m", 700)), [])
+    assert witness.traffic.service_weeks(0, 1_000 * 10**6) == pytest.approx(1_400 / WEEK)
+    assert witness.traffic.service_weeks(800 * 10**6, 1_000 * 10**6) == pytest.approx(400 / WEEK)
 
 
 # Three detectors
@@ -186,6 +186,20 @@ def test_chance_is_the_share_of_moves_that_hit(tmp_path: Path) -> None:
     chances = [chance_recall(spans, [told(1_000)], whole, str(seed)) for seed in range(100)]
     assert np.mean([chance or 0 for chance in chances]) == pytest.approx(0.016 / 0.96, abs=0.003)
     assert chances[0] == chance_recall(spans, [told(1_000)], whole, "0")
+
+
+def test_alerts_of_another_model_or_family_find_nothing_by_chance(tmp_path: Path) -> None:
+    always = [float(second) for second in range(0, SECONDS, 30)]
+    for changed, share in (
+        ({"model": "n"}, 0),
+        ({"metric": "error"}, 0),
+        ({"service": "search"}, 0),
+        ({"model": None}, 1),
+        ({"metric": "ttft_ms"}, 1),
+    ):
+        alerts = [told(second, **changed) for second in always]
+        found = score(expect(tmp_path, label(5_000, 5_100)), alerts, traffic(SECONDS))
+        assert (found.recall.found, found.chance) == (share, share)
 
 
 def test_an_alert_that_is_moved_past_the_end_comes_round_to_the_start(tmp_path: Path) -> None:
