@@ -93,15 +93,15 @@ def save(Evidence evidence not None, key, long long offset):
 
 
 def read(const unsigned char[::1] record):
-    """Return (key, offset) of a record without loading it.
+    """Return (key, offset, calls) of a record without loading it.
 
     Raises
     ------
     BadRecord
         It is torn, or not a record of this version.
     """
-    key, offset, _ = _take_apart(record)
-    return key, offset
+    key, offset, body = _take_apart(record)
+    return key, offset, _COUNTS.unpack_from(body)[2]
 
 
 def load(Evidence evidence not None, const unsigned char[::1] record, bint elsewhere=False):

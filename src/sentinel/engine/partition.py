@@ -1,5 +1,6 @@
 """One partition: a batch with its positions goes in; verdicts, incidents and state come out."""
 
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -21,7 +22,7 @@ from sentinel.engine.anomalies import AnomalyWriter
 from sentinel.engine.incidents import IncidentBook
 from sentinel.engine.open_incident import OpenIncident
 from sentinel.engine.rules import NS, Rules
-from sentinel.errors import ForeignState, TornState
+from sentinel.errors import ForeignState, StateError, TornState
 from sentinel.model.anomaly import Anomaly
 from sentinel.model.baseline import BaselineSummary
 from sentinel.model.batch import Batch
@@ -145,6 +146,9 @@ class Partition:
         if control.kind == "configure":
             self.judge_by(msgspec.json.decode(control.rules, type=Rules))
             return []
+        if control.kind == "adopt":
+            self._adopt_new(control.series)
+            return []
         return self._incidents.act(control, clock)
 
     def judge_by(self, rules: Rules) -> None:
@@ -210,10 +214,15 @@ class Partition:
         everything = state.named_records(self._core, self.next_offset, since=0)
         return [record for _, record in sorted(everything)]
 
+    def exported(self) -> list[tuple[str, int, bytes]]:
+        """Return title, samples and record of every series and subject that is not idle."""
+        return [(*state.title_of(record), record) for record in self.series_records()]
+
     def named_records(self, since: int) -> list[tuple[bytes, bytes]]:
         """Return name and record of every series and subject that changed at or after T = `since`.
 
-        A name is that of one record, for as long as it is not idle.
+        A name is that of one record, for as long as it is not idle.  Adopted ones without a sample
+        yet are among them: nothing else says that they are new.
         """
         return state.named_records(self._core, self.next_offset, since=since)
 
@@ -272,3 +281,13 @@ class Partition:
             A series is here already, or there is no room for it.
         """
         state.load(self._core, series, elsewhere=True)
+
+    def _adopt_new(self, series: list[bytes]) -> None:
+        """Take up baselines that the log holds; what cannot be taken up is left out.
+
+        All of them could be when the record was written.  What the log holds must not stop a start
+        or a replay for that: of a journal whose beginning is gone, under a lower max_series.
+        """
+        for record in series:
+            with suppress(StateError):
+                self.adopt([record])

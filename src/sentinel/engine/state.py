@@ -26,15 +26,26 @@ def named_records(core: "Core", offset: int, *, since: int) -> list[tuple[bytes,
     found = []
     for slot in roster.live_slots(core.clock):
         name = roster.key_of(slot)
-        if name is not None and reports.last_of(core.bank, slot) >= since:
+        last = reports.last_of(core.bank, slot)
+        if name is not None and (last >= since or last == 0):
             key, metric = name
             record = records.save(core.bank, slot, key, offset)
             found.append((_name_of(key, METRICS[metric]), record))
     for subject in evidence.subjects_live(core.clock):
-        if evidence.touched_at(subject) >= since:
+        touched = evidence.touched_at(subject)
+        if touched >= since or touched == 0:
             record = evidence_records.save(evidence, subject, offset)
             found.append((_name_of(subject, _EVIDENCE), record))
     return found
+
+
+def title_of(record: bytes) -> tuple[str, int]:
+    """Return the title of what a record is of, and how many samples it has seen."""
+    if record[:4] == evidence_records.MAGIC:
+        key, _, calls = evidence_records.read(record)
+        return f"{':'.join(part or '*' for part in key)}:{_EVIDENCE}", calls
+    names, metric, _, n = records.read(record)
+    return f"{':'.join(names)}:{METRICS[metric]}", n
 
 
 def names(core: "Core") -> set[bytes]:

@@ -8,9 +8,9 @@ _NONE = Raw(b"null")
 
 
 class Control(Struct, frozen=True, kw_only=True):
-    """One act: on an incident, or a change of the rules that everything is judged by."""
+    """One act: on an incident, on the rules of all judging, or on the baselines."""
 
-    kind: Literal["acknowledge", "resolve", "configure"]
+    kind: Literal["acknowledge", "resolve", "configure", "adopt"]
     incident: str = ""
     by: str = ""
     note: str = ""
@@ -18,3 +18,5 @@ class Control(Struct, frozen=True, kw_only=True):
     """configure: the engine's rules, as JSON."""
     grouping: Raw = _NONE
     """configure: the rules of grouping, as JSON."""
+    series: list[bytes] = []
+    """adopt: series records, as `Partition.adopt` takes them."""

@@ -62,10 +62,18 @@ class Replay:
 
     The same input gives the same results however it is cut into bodies, in one go or with state
     saved and restored in between.
+
+    Parameters
+    ----------
+    keep_rules
+        Judge by these settings throughout, whatever rules stand in a journal.
     """
 
-    def __init__(self, settings: Settings, log_id: str = LOG_ID) -> None:
+    def __init__(
+        self, settings: Settings, log_id: str = LOG_ID, *, keep_rules: bool = False
+    ) -> None:
         self.counts = Counts()
+        self._keep_rules = keep_rules
         self._rules = engine_rules(settings)
         self.partition = Partition(self._rules, log_id)
         rules = intake_settings(settings)
@@ -111,9 +119,13 @@ class Replay:
             happened = partition.advance(record.received_at, after)
         else:
             control = msgspec.json.decode(record.payload, type=Control)
-            happened = partition.act(control, record.received_at, after)
-            if control.kind == "configure":
-                self._grouper.configure(control.grouping)
+            if control.kind == "configure" and self._keep_rules:
+                partition.pass_over(after)
+                happened = []
+            else:
+                happened = partition.act(control, record.received_at, after)
+                if control.kind == "configure":
+                    self._grouper.configure(control.grouping)
         nothing = np.empty(0, np.int64), np.empty(0, np.uint8)
         return self._step(NOTHING, Judgement([], happened, *nothing))
 

@@ -7,15 +7,20 @@ from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from sentinel._core import records
 from sentinel.checkpoints.disk import DiskCheckpoint
 from sentinel.cli import main
 from sentinel.demo.traffic import Traffic
+from sentinel.model.control import Control
 from sentinel.model.metric import METRICS
 from sentinel.replay.run import Replay
 from sentinel.settings import Settings
+from sentinel.sources.journal import CONTROL
+from sentinel.sources.journal_reader import read_folder
+from sentinel.sources.segments import Record
 
 SERIES = 6 * 7
 """Six services and models, all metrics but the time to the first token."""
@@ -166,3 +171,97 @@ def test_files_and_folders_that_cannot_be_used_are_named(
     ):
         code, out, told = run(capfd, *arguments)
         assert (code, out, told) == (2, "", f"sentinel: {path}: No such file or directory\n")
+
+
+# A service that is stopped
+
+
+def data_dir(folder: Path, **detection: Any) -> Path:
+    """Return a configuration of a service whose folder is `folder`."""
+    config = folder.with_suffix(".yaml")
+    config.write_text(json.dumps({"data_dir": str(folder), "detection": detection}))
+    return config
+
+
+def test_baselines_come_into_a_service_before_its_first_start(
+    capfd: pytest.CaptureFixture[str], state: Path, tmp_path: Path
+) -> None:
+    file, config = tmp_path / "baselines.ndjson", data_dir(tmp_path / "data")
+    run(capfd, "export", file, "--state", state)
+    code, out, told = run(capfd, "import", file, "-c", config)
+    assert (code, out, told) == (0, "", f"{SERIES} series added\n")
+    code, out, _ = run(capfd, "list", "--json", "-c", config)
+    assert code == 0
+    assert [json.loads(line) for line in out.splitlines()] == listed(capfd, state)
+    code, out, _ = run(capfd, "export", "-", "-c", config)
+    assert len(out.splitlines()) == SERIES
+    assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
+
+
+def test_the_log_of_a_service_says_by_which_rules_it_begins_and_what_was_adopted(
+    capfd: pytest.CaptureFixture[str], state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sentinel.service.stopped.RECORD_SERIES", 20)
+    file, config = tmp_path / "baselines.ndjson", data_dir(tmp_path / "data")
+    run(capfd, "export", file, "--state", state)
+    run(capfd, "import", file, "-c", config)
+    recorded = read_folder(tmp_path / "data" / "journal")
+    controls = [msgspec.json.decode(record.payload, type=Control) for record in recorded.records]
+    kinds = [control.kind for control in controls]
+    assert kinds == ["configure", "adopt", "adopt", "adopt"]
+    assert [len(control.series) for control in controls] == [0, 20, 20, SERIES - 40]
+
+
+@pytest.mark.parametrize("fault", ["twice", "torn", "too many"])
+def test_an_import_into_a_service_is_whole_or_not_at_all(
+    fault: str, capfd: pytest.CaptureFixture[str], state: Path, tmp_path: Path
+) -> None:
+    file, folder = tmp_path / "baselines.ndjson", tmp_path / "data"
+    run(capfd, "export", file, "--state", state)
+    config = data_dir(folder)
+    if fault == "twice":
+        run(capfd, "import", file, "-c", config)
+    elif fault == "torn":
+        torn = json.dumps({"series": "a", "samples": 1, "record": base64.b64encode(b"?").decode()})
+        file.write_text(file.read_text() + torn)
+    else:
+        config = data_dir(folder, baseline={"max_series": SERIES - 1})
+    code, out, told = run(capfd, "import", file, "-c", config)
+    assert (code, out) == (2, "")
+    said = {"twice": "is here already", "torn": "series record: ", "too many": "max_series"}
+    assert said[fault] in told
+    recorded = read_folder(folder / "journal")
+    assert len(list(recorded.records)) == (2 if fault == "twice" else 0)
+
+
+def test_what_the_log_cannot_adopt_any_more_is_left_out(state: Path) -> None:
+    """Of a journal whose beginning is gone, or under a lower max_series: it stops nothing."""
+    replay = Replay(Settings())
+    saved = DiskCheckpoint(state).read()
+    assert saved is not None
+    series = [saved.series[0], saved.series[0], b"torn", saved.series[1]]
+    payload = msgspec.json.encode(Control(kind="adopt", series=series))
+    replay.judge_record(Record(0, CONTROL, 1, "default", payload))
+    assert len(replay.partition.baselines()) == 2
+    assert replay.partition.next_offset == 1
+    few = Replay(msgspec.convert({"detection": {"baseline": {"max_series": 1}}}, Settings))
+    few.judge_record(Record(0, CONTROL, 1, "default", payload))
+    assert len(few.partition.baselines()) == 1
+
+
+def test_an_adopted_series_is_in_every_snapshot_until_it_speaks(state: Path) -> None:
+    partition = Replay(Settings()).partition
+    saved = DiskCheckpoint(state).read()
+    assert saved is not None
+    partition.advance(10**18, 1)
+    partition.adopt(saved.series)
+    assert len(partition.named_records(10**18)) == len(saved.series)
+
+
+def test_where_no_service_has_run_there_is_nothing_to_list(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "data"
+    code, out, told = run(capfd, "list", "-c", data_dir(folder))
+    assert (code, out, told) == (2, "", f"sentinel: {folder}: no service has run here\n")
+    assert not folder.exists()

@@ -64,7 +64,7 @@ def test_every_command_has_its_help(command: str, capfd: pytest.CaptureFixture[s
         ("replay", "x", "--batch-size", "many"),
         ("replay", "x", "--alerts", "--incidents"),
         ("baselines",),
-        ("baselines", "list"),
+        ("baselines", "export"),
         ("score",),
         ("check", "--strange"),
         ("demo", "--seed", "-1"),
