@@ -1,7 +1,8 @@
 """The subjects of one partition, and what is found of them a batch at a time."""
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 
-from sentinel._core.subject cimport Findings, Laws, Subject
+from sentinel._core.findings cimport Findings
+from sentinel._core.subject cimport Laws, Subject
 
 cdef enum:
     SUBJECT_BITS = 8

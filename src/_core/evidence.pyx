@@ -8,34 +8,26 @@ the event at which T passed it; so a stream cut anywhere gives the same findings
 """
 import numpy as np
 
-from libc.math cimport exp, log
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memset
 
 from sentinel._core.channel cimport Nature
-from sentinel._core.rates cimport NS
+from sentinel._core.findings cimport CHANNELS, LEVEL_CHANNELS, Hit
+from sentinel._core.rates cimport NS, count_call
 from sentinel._core.shares cimport ShareNature
+from sentinel._core.steps cimport METRICS, Call, call_step, close_due, next_due, whole_step
 from sentinel._core.subject cimport (
-    CHANNELS, LEVEL_CHANNELS, METRICS, Call, Hit, Laws, Subject, accept_channel_of, borrow, call_step,
-    close_due, end_subject, next_due, restart_subject, start_subject, whole_step)
-from sentinel._core.rates cimport count_call
+    THRESHOLD_LEAST, Subject, accept_channel_of, borrow, end_subject, learn_week, restart_subject,
+    start_subject)
 
 cdef extern from *:
     """
-    #define WEEK_SECONDS 604800.0
-    #define THRESHOLD_LEAST 10.0
-    /* Tests of a service with two models: what one allowance is shared among. */
-    #define TESTS_A_SERVICE 22.0
     #define NEVER 0x7fffffffffffffffLL
     """
-    const double WEEK_SECONDS
-    const double THRESHOLD_LEAST
-    const double TESTS_A_SERVICE
     const int64_t NEVER
 
 cdef enum:
-    WEEK_CALLS = 64         # calls between two looks at how often a service speaks
     PARENT_CALLS = 400      # calls after which a subject may lend what it knows
 
 
@@ -48,28 +40,6 @@ cdef inline uint64_t name_of(key) except? 0:
     for i in range(len(text)):
         h = (h ^ c[i]) * 0x100000001b3ULL
     return h
-
-
-cdef inline void learn_week(Subject* s, const Laws* laws, int64_t clock) noexcept nogil:
-    """Count a call of a service, and set its threshold from how often it speaks."""
-    cdef double seconds, keep, high = laws.fixed
-    s.week_new += 1
-    if s.week_at == 0:
-        s.week_at = clock
-    if s.week_new < WEEK_CALLS:
-        return
-    seconds = (clock - s.week_at) / <double> NS
-    keep = exp(-seconds / WEEK_SECONDS)
-    s.week_calls = s.week_calls * keep + s.week_new
-    s.week_seconds = s.week_seconds * keep + seconds
-    s.week_new = 0
-    s.week_at = clock
-    if high <= 0:
-        seconds = s.week_seconds if s.week_seconds > 1 else 1
-        high = log(s.week_calls / seconds * WEEK_SECONDS * TESTS_A_SERVICE / laws.allowed)
-        if high < THRESHOLD_LEAST:
-            high = THRESHOLD_LEAST
-    s.high = high - laws.lean
 
 
 cdef class Evidence:
@@ -210,7 +180,7 @@ cdef class Evidence:
         cdef Subject* s = self.at(c.subject[i])
         cdef Subject* whole = self.at(s.service)
         cdef int64_t clock = c.clock[i], now = clock // NS, due
-        cdef Py_ssize_t first = self.out.n, k
+        cdef Py_ssize_t first = self.out.n
         if s.last and clock - s.last > self.laws.idle_ns:
             restart_subject(s)
         if s.calls == 0 and self.find_parent(s, clock) < 0:
@@ -338,6 +308,19 @@ cdef class Evidence:
     def touched_at(self, key):
         """Return T at which a subject last changed, by a call or because T passed."""
         return self.at(self.numbers[key]).touched
+
+    def learned(self, key):
+        """Return how many samples each channel of a subject rests on; None where it is unknown.
+
+        Safe from any thread while another judges.
+        """
+        cdef Subject* s
+        cdef int i
+        number = self.numbers.get(key)
+        if number is None:
+            return None
+        s = self.at(number)
+        return [s.learned[i] for i in range(CHANNELS)]
 
     def accept(self, key, int channel):
         """Take what a channel saw last for what is usual; says whether there is such a subject."""

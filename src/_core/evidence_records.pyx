@@ -4,25 +4,27 @@
 Layout, little-endian (docs/formats/subject-record.md): a head of 12 bytes (`SNTE`, version u16, 0
 u16, CRC-32 of everything else u32), the sizes of the five structures u32 each, offset at which the
 subject stands i64, tenant, environment, service and model each as u16 length and UTF-8 (0xffff: no
-model, a service as a whole), then the structures as they lie in memory: head, fits, shares, rate,
-speakers with their rings, channels with their windows.  A build with other sizes does not read it.
+model, a service as a whole), then what it knows: counts, and as they lie in memory what each
+channel has learned, fits, shares, rate, speakers with their rings and channels with their windows.
+A build whose structures have other sizes does not read it.
 """
 import struct
 import zlib
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
-from libc.stdint cimport int16_t, int64_t, uint32_t
+from libc.stdint cimport int16_t, uint32_t
 from libc.stdlib cimport calloc
 from libc.string cimport memcpy
 
-from sentinel._core.channel cimport Channel
+from sentinel._core.calibration cimport Channel
 from sentinel._core.evidence cimport Evidence
 from sentinel._core.levels cimport LEVELS, Levels
 from sentinel._core.rates cimport Rate
 from sentinel._core.residual cimport Fit
 from sentinel._core.shares cimport Share
 from sentinel._core.speakers cimport SPEAKERS, Speakers
-from sentinel._core.subject cimport FITS, LEVEL_CHANNELS, Subject, begin_elsewhere, channel_of
+from sentinel._core.findings cimport LEVEL_CHANNELS
+from sentinel._core.subject cimport FITS, Subject, begin_elsewhere, channel_of
 
 VERSION = 1
 MAGIC = b"SNTE"
@@ -69,8 +71,9 @@ def save(Evidence evidence not None, key, long long offset):
         else:
             text = name.encode()
             body += _LENGTH.pack(len(text)) + text
-    body += _COUNTS.pack(s.last, s.touched, s.calls, s.week_calls, s.week_seconds, s.week_at, s.week_new,
-                         s.parent, s.high)
+    body += _COUNTS.pack(s.last, s.touched, s.calls, s.week_calls, s.week_seconds, s.week_at,
+                         s.week_new, s.parent, s.high)
+    body += memory(s.learned, sizeof(s.learned))
     body += memory(s.fits, FITS * sizeof(Fit))
     body += memory(s.shares, 2 * sizeof(Share))
     body += memory(&s.rate, sizeof(Rate))
@@ -131,6 +134,7 @@ def load(Evidence evidence not None, const unsigned char[::1] record, bint elsew
     (s.last, s.touched, s.calls, s.week_calls, s.week_seconds, s.week_at, s.week_new,
      s.parent, s.high) = _COUNTS.unpack_from(body)
     at = _COUNTS.size
+    at = copy(s.learned, rest, at, sizeof(s.learned))
     at = copy(s.fits, rest, at, FITS * sizeof(Fit))
     at = copy(s.shares, rest, at, 2 * sizeof(Share))
     at = copy(&s.rate, rest, at, sizeof(Rate))

@@ -21,7 +21,7 @@ from libc.math cimport fabs, log, sqrt
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t
 from libc.string cimport memset
 
-from sentinel._core.channel cimport (
+from sentinel._core.sums cimport (
     EVIDENCE_CAP, NO_TEST, Moment, Said, Sum, add_to, say_nothing)
 
 cdef enum:

@@ -9,7 +9,7 @@ hundred, nor than twice the usual share of whoever speaks (people come in sessio
 from libc.math cimport log, sqrt
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 
-from sentinel._core.channel cimport ARMED, NO_TEST, Moment, Said, say_nothing
+from sentinel._core.sums cimport ARMED, NO_TEST, Moment, Said, say_nothing
 
 cdef extern from *:
     """

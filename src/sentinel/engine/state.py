@@ -43,9 +43,14 @@ def title_of(record: bytes) -> tuple[str, int]:
     """Return the title of what a record is of, and how many samples it has seen."""
     if record[:4] == evidence_records.MAGIC:
         key, _, calls = evidence_records.read(record)
-        return f"{':'.join(part or '*' for part in key)}:{_EVIDENCE}", calls
+        return _title_of(key, _EVIDENCE), calls
     names, metric, _, n = records.read(record)
-    return f"{':'.join(names)}:{METRICS[metric]}", n
+    return _title_of(names, METRICS[metric]), n
+
+
+def _title_of(key: tuple[str | None, ...], of: str) -> str:
+    prefix = [part for part in key[:2] if part is not None and part != "default"]
+    return "/".join([*prefix, f"{key[2]}:{key[3] or '*'}:{of}"])
 
 
 def names(core: "Core") -> set[bytes]:
