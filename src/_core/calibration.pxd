@@ -30,8 +30,8 @@ cdef extern from *:
     #define TAIL_LEAST 0.02
     /* What wanders by this much of its variance or more has no usual level to shift from: the
        allowance for it grows. */
-    #define WANDERING 0.4
-    #define WANDERING_MORE 1.5
+    #define WANDERING 0.3
+    #define WANDERING_MORE 3.0
     """
     const double TAIL_SHARE
     const double TAIL_SAFETY

@@ -56,6 +56,7 @@ cdef extern from *:
 
 cdef enum:
     SINGLE = 3              # among the tests: it has no sum
+    RECORD_ARMED = 400      # samples of a record before one call can beat it
 
 cdef struct Nature:
     # What a channel is, the same for all subjects.
@@ -78,9 +79,9 @@ cdef inline double score_of_rank(int doubled, int n) noexcept nogil:
 
 cdef inline double surprise_of_one(const Channel* c, double y) noexcept nogil:
     """Return -ln p of one call that lies beyond the record; 0 where it does not."""
-    if y <= c.tail_at:
+    if y <= c.tail_at or (c.epochs == 0 and c.epoch_n < RECORD_ARMED):
         return 0.0
-    if (c.epoch_n >= 2 or c.epochs) and y - record_of(c) <= RECORD_MARGIN:
+    if y - record_of(c) <= RECORD_MARGIN:
         return 0.0
     return (y - c.tail_at) / c.tail_alone - log(TAIL_SHARE)
 
