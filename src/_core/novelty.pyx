@@ -39,12 +39,10 @@ cdef class Novelty:
 
     Examples
     --------
-    >>> series = Novelty()
     >>> wave = np.sin(np.arange(3000) / 20)
-    >>> bool((series.score(wave) < 1).all())
-    True
-    >>> int(np.argmax(series.score(np.r_[wave[:500], 3.0, wave[:100]]) >= 1))
-    500
+    >>> wave[2000] = 3.0
+    >>> np.flatnonzero(Novelty().score(wave) >= 1).tolist()
+    [2000]
     """
 
     cdef State state

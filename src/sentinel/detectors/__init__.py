@@ -11,11 +11,26 @@ from sentinel.detectors.cusum import Cusum
 from sentinel.detectors.iqr import Iqr
 from sentinel.detectors.mad import Mad
 from sentinel.detectors.metric import MetricName
+from sentinel.detectors.novelty import Novelty
 from sentinel.detectors.zscore import ZScore
 
-DetectorName = Literal["zscore", "iqr", "mad", "cusum"]
+VoterName = Literal["zscore", "iqr", "mad", "cusum"]
+DetectorName = Literal[VoterName, "novelty"]
 
-DETECTORS: Final[tuple[DetectorName, ...]] = ("zscore", "iqr", "mad", "cusum")
-"""Bit order of the core's votes, zscore = bit 0: append, never reorder."""
+DETECTORS: Final[tuple[VoterName, ...]] = ("zscore", "iqr", "mad", "cusum")
+"""The four that judge each event, enabled by default.
 
-__all__ = ["DETECTORS", "Cusum", "DetectorName", "Iqr", "Mad", "MetricName", "ZScore"]
+Bit order of the core's votes, zscore = bit 0: append, never reorder.
+"""
+
+__all__ = [
+    "DETECTORS",
+    "Cusum",
+    "DetectorName",
+    "Iqr",
+    "Mad",
+    "MetricName",
+    "Novelty",
+    "VoterName",
+    "ZScore",
+]

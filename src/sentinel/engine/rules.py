@@ -4,7 +4,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from sentinel.detectors import DETECTORS, Cusum, Iqr, Mad, ZScore
+from sentinel.detectors import DETECTORS, Cusum, Iqr, Mad, Novelty, ZScore
 from sentinel.model.metric import METRICS
 
 NS = 1_000_000_000
@@ -18,6 +18,7 @@ class Rules(Struct, frozen=True, kw_only=True):
     iqr: Iqr = field(default_factory=Iqr)
     mad: Mad = field(default_factory=Mad)
     cusum: Cusum = field(default_factory=Cusum)
+    novelty: Novelty = field(default_factory=Novelty)
     window_size: int = 1000
     min_samples: int = 10
     max_series: int = 100_000

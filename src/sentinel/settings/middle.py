@@ -30,6 +30,7 @@ def engine_rules(settings: Settings) -> Rules:
         iqr=detection.iqr,
         mad=detection.mad,
         cusum=detection.cusum,
+        novelty=detection.novelty,
         window_size=detection.baseline.window_size,
         min_samples=detection.baseline.min_samples,
         max_series=detection.baseline.max_series,
