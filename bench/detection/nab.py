@@ -1,4 +1,4 @@
-"""The Numenta Anomaly Benchmark: its corpus as arrays, and its standard profile at a fixed threshold.
+"""The Numenta Anomaly Benchmark: its corpus as arrays, and its standard profile, threshold given.
 
 Lavin and Ahmad (2015), Evaluating Real-Time Anomaly Detection Algorithms.  A window that is found
 earns up to 1, the more the earlier; one that is missed costs 1; a row outside of any costs up to

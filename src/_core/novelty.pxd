@@ -115,7 +115,8 @@ cdef struct Stream:
 
 cdef struct Episode:
     double habit            # recent alarms, fading
-    double peak             # the score of the last alarm
+    double peak             # the statistic of the last alarm
+    double limit            # the threshold of the last sample, raised by habit
     int64_t calm_for        # samples below half the threshold
     bint open
 
@@ -313,6 +314,7 @@ cdef inline double alarm_step(Episode* e, double found, double threshold) noexce
     cdef bint alarms
     e.habit *= HABIT_KEEPS
     threshold *= 1 + HABIT_SHARE * e.habit
+    e.limit = threshold
     e.open = e.open and e.calm_for < EPISODE_CALM
     alarms = found >= threshold and (not e.open or found > WORSE_RATIO * e.peak)
     if alarms:

@@ -46,6 +46,8 @@ cdef class Novelty:
     """
 
     cdef State state
+    cdef readonly double statistic
+    """Mean surprise of the sample that was scored last by this object, 0 before one."""
 
     def __dealloc__(self):
         cdef int j
@@ -56,6 +58,11 @@ cdef class Novelty:
     def samples(self):
         """How many samples it has seen."""
         return self.state.samples
+
+    @property
+    def limit(self):
+        """The threshold that this sample was held against, raised by habit."""
+        return self.state.episode.limit
 
     def score(self, const double[::1] values not None, double threshold=0.85):
         """Judge the next samples of the series, each against what came before it.
@@ -88,6 +95,7 @@ cdef class Novelty:
         cdef double[::1] out = scores
         cdef bint full = False
         with nogil:
+            found = self.statistic
             for i in range(n):
                 if novelty_step(&self.state, tame(values[i]), &found) < 0:
                     full = True
@@ -95,6 +103,7 @@ cdef class Novelty:
                 out[i] = alarm_step(&self.state.episode, found, threshold)
         if full:
             raise MemoryError
+        self.statistic = found
         return scores
 
     def remembered(self):

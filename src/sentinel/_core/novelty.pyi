@@ -7,6 +7,8 @@ class BadRecord(ValueError): ...
 
 class Novelty:
     samples: int
+    statistic: float
+    limit: float
     def score(
         self, values: NDArray[np.float64], threshold: float = 0.85
     ) -> NDArray[np.float64]: ...

@@ -18,6 +18,7 @@ from sentinel._core.partition import (
 from sentinel._core.partition import Partition as Core
 from sentinel.engine.anomalies import AnomalyWriter
 from sentinel.engine.incidents import IncidentBook
+from sentinel.engine.minutes import MinuteBook, is_minutes
 from sentinel.engine.open_incident import OpenIncident
 from sentinel.engine.rules import NS, Rules
 from sentinel.errors import ForeignState, TornState
@@ -92,9 +93,10 @@ class Partition:
             min_samples=rules.min_samples,
             **rules.for_core(),
         )
-        log = field(log_id) + field(partition)
-        self._anomalies = AnomalyWriter(self._core, log)
-        self._incidents = IncidentBook(self._core, log, rules.thresholds())
+        self._log = field(log_id) + field(partition)
+        self._anomalies = AnomalyWriter(self._core, self._log)
+        self._incidents = IncidentBook(self._core, self._log, rules.thresholds())
+        self._minutes = MinuteBook(rules, self._log) if rules.judges_minutes else None
 
     @property
     def clock(self) -> int:
@@ -122,7 +124,13 @@ class Partition:
             batch.offset,
             batch.index,
         )
-        anomalies = self._anomalies.write(batch, reports.fired(self._core.bank))
+        fired = reports.fired(self._core.bank)
+        anomalies = self._anomalies.write(batch, fired)
+        if self._minutes is not None:
+            told = self._minutes.follow(batch, clock, state)
+            if told:
+                events = zip((vote[0] for vote in fired), anomalies, strict=True)
+                anomalies = [one for _, one in sorted([*events, *told], key=lambda item: item[0])]
         happened = self._incidents.follow(batch, clock, state)
         if len(batch):
             self.next_offset = int(batch.offset[-1]) + 1
@@ -153,6 +161,12 @@ class Partition:
         )
         self._core.bank.set_thresholds(**rules.for_core())
         self._incidents.judge_by(rules)
+        if not rules.judges_minutes:
+            self._minutes = None
+        elif self._minutes is None:
+            self._minutes = MinuteBook(self.rules, self._log)
+        else:
+            self._minutes.judge_by(rules)
 
     def pass_over(self, next_offset: int) -> None:
         """Move on to a position: what lies before it was refused by intake and has no batch."""
@@ -207,8 +221,14 @@ class Partition:
             records.save(self._core.bank, slot, name[0], self.next_offset) for name, slot in known
         ]
 
+    def minute_records(self) -> list[bytes]:
+        """Return the record of the minutes of every key that is not idle, ordered by key."""
+        if self._minutes is None:
+            return []
+        return [record for _, record in self._minutes.named_records(self.clock)]
+
     def named_records(self, since: int) -> list[tuple[bytes, bytes]]:
-        """Return name and record of every series that had a sample at or after T = `since`."""
+        """Return name and record of all that had a sample at or after T = `since`."""
         bank, core = self._core.bank, self._core
         found = []
         for slot in core.live_slots():
@@ -217,12 +237,15 @@ class Partition:
                 key, metric = name
                 record = records.save(bank, slot, key, self.next_offset)
                 found.append((_name_of(key, metric), record))
+        if self._minutes is not None:
+            found += self._minutes.named_records(self.clock, since)
         return found
 
     def names(self) -> set[bytes]:
-        """Return the names of all series that are not idle, as `named_records` writes them."""
+        """Return the names of all that is not idle, as `named_records` writes them."""
         named = (self._core.key_of(slot) for slot in self._core.live_slots())
-        return {_name_of(*name) for name in named if name is not None}
+        minutes = set() if self._minutes is None else self._minutes.names(self.clock)
+        return minutes | {_name_of(*name) for name in named if name is not None}
 
     @property
     def live_series(self) -> int:
@@ -259,7 +282,10 @@ class Partition:
             self._core.recent.load(state.recent_ids)
         except ValueError as error:
             raise TornState(f"shared state: {error}") from error
-        self._load(series, window_only=False)
+        for record in filter(is_minutes, series):
+            if self._minutes is not None:
+                self._minutes.load(record)
+        self._load([one for one in series if not is_minutes(one)], window_only=False)
         self._incidents.restore(state.incidents)
 
     def adopt(self, series: list[bytes]) -> None:

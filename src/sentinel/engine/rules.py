@@ -43,6 +43,11 @@ class Rules(Struct, frozen=True, kw_only=True):
                     voters[METRICS.index(metric)] |= 1 << bit
         return voters
 
+    @property
+    def judges_minutes(self) -> bool:
+        """Whether rates and quantiles by the minute are judged."""
+        return "novelty" in self.enabled_detectors
+
     def for_core(self) -> dict[str, Any]:
         """Return what the core judges by, as its arguments."""
         zscore, iqr, mad, cusum = self.thresholds()
