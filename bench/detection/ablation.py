@@ -93,7 +93,7 @@ class Stream:
         partition, grouper, witness = Partition(rules, "replay"), Grouper(GroupingRules()), Witness()
         told = grouper.tell(partition.judge(self.batch).incident_events)
         witness.see(self.batch, told)
-        return score(self.expected, witness.told, witness.traffic())
+        return score(self.expected, witness.told, witness.traffic)
 
 
 def row(name: str, streams: list[Stream], rules: Rules) -> list[str]:

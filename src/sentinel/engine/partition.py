@@ -20,6 +20,7 @@ from sentinel._core.partition import Partition as Core
 from sentinel.engine import state
 from sentinel.engine.anomalies import AnomalyWriter
 from sentinel.engine.incidents import IncidentBook
+from sentinel.engine.minutes import MinuteBook, is_minutes
 from sentinel.engine.open_incident import OpenIncident
 from sentinel.engine.rules import NS, Rules
 from sentinel.errors import ForeignState, StateError, TornState
@@ -95,9 +96,10 @@ class Partition:
             laws=rules.laws(),
             **rules.for_core(),
         )
-        log = field(log_id) + field(partition)
-        self._anomalies = AnomalyWriter(self._core, log)
-        self._incidents = IncidentBook(self._core, log, rules.thresholds())
+        self._log = field(log_id) + field(partition)
+        self._anomalies = AnomalyWriter(self._core, self._log)
+        self._incidents = IncidentBook(self._core, self._log, rules.thresholds())
+        self._minutes = MinuteBook(rules, self._log) if rules.judges_minutes else None
 
     @property
     def clock(self) -> int:
@@ -128,7 +130,13 @@ class Partition:
             batch.user,
             batch.session,
         )
-        anomalies = self._anomalies.write(batch, reports.fired(self._core.bank))
+        fired = reports.fired(self._core.bank)
+        anomalies = self._anomalies.write(batch, fired)
+        if self._minutes is not None:
+            told = self._minutes.follow(batch, clock, state)
+            if told:
+                events = zip((vote[0] for vote in fired), anomalies, strict=True)
+                anomalies = [one for _, one in sorted([*events, *told], key=lambda item: item[0])]
         happened = self._incidents.follow(batch, clock, state)
         if len(batch):
             self.next_offset = int(batch.offset[-1]) + 1
@@ -163,6 +171,12 @@ class Partition:
         self._core.bank.set_thresholds(**rules.for_core())
         self._core.evidence.judge_by(**rules.laws())
         self._incidents.judge_by(rules)
+        if not rules.judges_minutes:
+            self._minutes = None
+        elif self._minutes is None:
+            self._minutes = MinuteBook(self.rules, self._log)
+        else:
+            self._minutes.judge_by(rules)
 
     def pass_over(self, next_offset: int) -> None:
         """Move on to a position: what lies before it was refused by intake and has no batch."""
@@ -218,17 +232,27 @@ class Partition:
         """Return title, samples and record of every series and subject that is not idle."""
         return [(*state.title_of(record), record) for record in self.series_records()]
 
+    def minute_records(self) -> list[bytes]:
+        """Return the record of the minutes of every key that is not idle, ordered by key."""
+        if self._minutes is None:
+            return []
+        return [record for _, record in self._minutes.named_records(self.clock)]
+
     def named_records(self, since: int) -> list[tuple[bytes, bytes]]:
-        """Return name and record of every series and subject that changed at or after T = `since`.
+        """Return name and record of all that changed at or after T = `since`.
 
         A name is that of one record, for as long as it is not idle.  Adopted ones without a sample
         yet are among them: nothing else says that they are new.
         """
-        return state.named_records(self._core, self.next_offset, since=since)
+        found = state.named_records(self._core, self.next_offset, since=since)
+        if self._minutes is not None:
+            found += self._minutes.named_records(self.clock, since)
+        return found
 
     def names(self) -> set[bytes]:
-        """Return the names of all series and subjects that are not idle."""
-        return state.names(self._core)
+        """Return the names of all that is not idle, as `named_records` writes them."""
+        minutes = set() if self._minutes is None else self._minutes.names(self.clock)
+        return minutes | state.names(self._core)
 
     @property
     def live_series(self) -> int:
@@ -265,7 +289,11 @@ class Partition:
             self._core.recent.load(saved.recent_ids)
         except ValueError as error:
             raise TornState(f"shared state: {error}") from error
-        state.load(self._core, series, elsewhere=False)
+        for record in filter(is_minutes, series):
+            if self._minutes is not None:
+                self._minutes.load(record)
+        others = [record for record in series if not is_minutes(record)]
+        state.load(self._core, others, elsewhere=False)
         self._incidents.restore(saved.incidents)
 
     def adopt(self, series: list[bytes]) -> None:

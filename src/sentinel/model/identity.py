@@ -30,9 +30,12 @@ def hashed(data: bytes) -> str:
     return blake2b(data, digest_size=16).hexdigest()
 
 
-def series_fields(key: Key, metric: str, detector: str) -> bytes:
-    """Return what an id says of the series and of who judged it; no bucket: one event's sample."""
-    names = (*key, metric, detector, None)
+def series_fields(key: Key, metric: str, detector: str, bucket: int | None = None) -> bytes:
+    """Return what an id says of the series and of who judged it.
+
+    `bucket`: where the time bucket starts, nanoseconds; None: one event's sample.
+    """
+    names = (*key, metric, detector, bucket)
     return b"".join(field(name) for name in names)
 
 

@@ -152,7 +152,7 @@ class Replay:
         return Saved(
             shared=self.partition.shared_state(),
             grouping=self._grouper.save(),
-            series=self.partition.series_records(),
+            series=self.partition.series_records() + self.partition.minute_records(),
         )
 
     def restore(self, saved: Saved) -> None:

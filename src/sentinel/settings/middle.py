@@ -35,6 +35,7 @@ def engine_rules(settings: Settings) -> Rules:
         cusum=detection.cusum,
         incidents=detection.incidents,
         zone=zone_of(detection.time_zone),
+        novelty=detection.novelty,
         window_size=detection.baseline.window_size,
         min_samples=detection.baseline.min_samples,
         max_series=detection.baseline.max_series,

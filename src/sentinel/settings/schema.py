@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
-from sentinel.detectors import DETECTORS, Cusum, DetectorName, Incidents, Iqr, Mad, ZScore
+from sentinel.detectors import DETECTORS, Cusum, DetectorName, Incidents, Iqr, Mad, Novelty, ZScore
 from sentinel.settings.problems import show
 from sentinel.settings.unbuilt import (
     Address,
@@ -112,6 +112,7 @@ class Detection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     mad: Mad = field(default_factory=Mad)
     cusum: Cusum = field(default_factory=Cusum)
     incidents: Incidents = field(default_factory=Incidents)
+    novelty: Novelty = field(default_factory=Novelty)
     allowed_lateness_secs: Annotated[
         int, Meta(ge=0, le=86_400, description="Seconds a time bucket stays open for late events.")
     ] = 10
