@@ -47,6 +47,5 @@ cdef class Evidence:
     cdef int find_parent(self, Subject* s, int64_t clock) noexcept nogil
     cdef int step(self, const Calls* c, Py_ssize_t i) noexcept nogil
     cdef int close_all(self, int64_t clock, const Calls* c) noexcept nogil
-    cdef void mark(self, Py_ssize_t first, const Calls* c, Py_ssize_t last) noexcept nogil
     cdef int forget_idle(self, int64_t clock) except -1
     cdef void forget_batch(self) noexcept nogil

@@ -13,12 +13,12 @@ from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memset
 
 from sentinel._core.channel cimport Nature
-from sentinel._core.findings cimport CHANNELS, LEVEL_CHANNELS, Hit
+from sentinel._core.findings cimport CHANNELS, LEVEL_CHANNELS, Hit, date_findings
 from sentinel._core.rates cimport NS, count_call
 from sentinel._core.shares cimport ShareNature
 from sentinel._core.steps cimport METRICS, Call, call_step, close_due, next_due, whole_step
 from sentinel._core.subject cimport (
-    THRESHOLD_LEAST, Subject, accept_channel_of, borrow, end_subject, learn_week, restart_subject,
+    Subject, accept_channel_of, borrow, end_subject, first_threshold, learn_week, restart_subject,
     start_subject)
 
 cdef extern from *:
@@ -139,7 +139,7 @@ cdef class Evidence:
         s.house = self.houses.setdefault((key[0], key[1]), len(self.houses))
         s.name = name_of(key)
         start_subject(s)
-        s.high = (self.laws.fixed or THRESHOLD_LEAST) - self.laws.lean
+        s.high = first_threshold(&self.laws)
         self.numbers[key] = number
         return number
 
@@ -181,17 +181,17 @@ cdef class Evidence:
         cdef Subject* whole = self.at(s.service)
         cdef int64_t clock = c.clock[i], now = clock // NS, due
         cdef Py_ssize_t first = self.out.n
+        if close_due(whole, s.service, &self.laws, now, &self.out) < 0:
+            return -1
+        if close_due(s, c.subject[i], &self.laws, now, &self.out) < 0:
+            return -1
+        date_findings(&self.out, first, c.clock, i)
         if s.last and clock - s.last > self.laws.idle_ns:
-            restart_subject(s)
+            restart_subject(s, first_threshold(&self.laws))
+        if whole.last and clock - whole.last > self.laws.idle_ns:
+            restart_subject(whole, first_threshold(&self.laws))
         if s.calls == 0 and self.find_parent(s, clock) < 0:
             return -1
-        if whole.last and clock - whole.last > self.laws.idle_ns:
-            restart_subject(whole)
-        if close_due(whole, s.service, &self.laws, now, whole.high, &self.out) < 0:
-            return -1
-        if close_due(s, c.subject[i], &self.laws, now, s.high, &self.out) < 0:
-            return -1
-        self.mark(first, c, i)
         learn_week(whole, &self.laws, clock)
         # Its buckets are closed at its next call or at the end of a run, and calls of its siblings
         # in between must not matter.
@@ -214,7 +214,7 @@ cdef class Evidence:
         first = self.out.n
         if whole_step(whole, s.service, &self.laws, &call, whole.high, &self.out) < 0:
             return -1
-        if call_step(s, c.subject[i], &self.laws, &call, whole.high, &self.out) < 0:
+        if call_step(s, c.subject[i], &self.laws, &call, s.high, &self.out) < 0:
             return -1
         if self.out.n > first:
             c.watched[i] = 1
@@ -249,19 +249,6 @@ cdef class Evidence:
                 best = other
         return borrow(s, best, best.model == s.model) if best != NULL else 0
 
-    cdef void mark(self, Py_ssize_t first, const Calls* c, Py_ssize_t last) noexcept nogil:
-        """Mark findings that time brought with the event at which T passed them."""
-        cdef Py_ssize_t k, low, high, middle
-        for k in range(first, self.out.n):
-            low, high = 0, last
-            while low < high:
-                middle = (low + high) >> 1
-                if c.clock[middle] < self.out.rows[k].clock:
-                    low = middle + 1
-                else:
-                    high = middle
-            self.out.rows[k].event = <int32_t> low
-
     cdef int close_all(self, int64_t clock, const Calls* c) noexcept nogil:
         """Close all buckets that are due at T = `clock`."""
         cdef Py_ssize_t i, first = self.out.n
@@ -272,22 +259,35 @@ cdef class Evidence:
             s = self.at(<int32_t> i)
             if not s.live:
                 continue
-            if close_due(s, <int32_t> i, &self.laws, clock // NS, s.high, &self.out) < 0:
+            if close_due(s, <int32_t> i, &self.laws, clock // NS, &self.out) < 0:
                 return -1
             due = next_due(s, &self.laws)
             if due < self.next_due:
                 self.next_due = due
         if c != NULL:
-            self.mark(first, c, c.n - 1)
+            date_findings(&self.out, first, c.clock, c.n - 1)
         return 0
 
     cdef int forget_idle(self, int64_t clock) except -1:
-        """Forget subjects without a call for longer than the idle time, before a batch."""
+        """Forget subjects without a call for longer than the idle time, before a batch.
+
+        A service as a whole stays for as long as one of its subjects does: that may be one that was
+        read back and has not spoken yet.
+        """
         cdef Py_ssize_t i
         cdef Subject* s
+        idle, needed = [], set()
         for i in range(self.reached):
             s = self.at(<int32_t> i)
-            if s.live and s.last and clock - s.last > self.laws.idle_ns:
+            if not s.live:
+                continue
+            if s.last and clock - s.last > self.laws.idle_ns:
+                idle.append(i)
+            else:
+                needed.add(s.service)
+        for i in idle:
+            if i not in needed:
+                s = self.at(<int32_t> i)
                 end_subject(s)
                 memset(s, 0, sizeof(Subject))
                 del self.numbers[self.keys[i]]

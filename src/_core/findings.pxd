@@ -102,3 +102,21 @@ cdef inline int note_hit(Findings* out, int32_t event, int32_t number, int chann
     out.hits[out.hit_n] = Hit(event, number, channel, value)
     out.hit_n += 1
     return 0
+
+
+cdef inline void date_findings(Findings* out, Py_ssize_t first, const int64_t* clock,
+                               Py_ssize_t last) noexcept nogil:
+    """Mark the findings from `first` on, which time brought, with the event at which T passed them.
+
+    `clock`: T by event, never decreasing; it has passed them at event `last`.
+    """
+    cdef Py_ssize_t k, low, high, middle
+    for k in range(first, out.n):
+        low, high = 0, last
+        while low < high:
+            middle = (low + high) >> 1
+            if clock[middle] < out.rows[k].clock:
+                low = middle + 1
+            else:
+                high = middle
+        out.rows[k].event = <int32_t> low

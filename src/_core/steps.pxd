@@ -114,7 +114,7 @@ cdef inline void describe_level(Finding* f, const Channel* c, int which, int tes
     cdef int minus = 1 if which == PROMPT or which == RESPONSE else 0
     if test == SINGLE or test == CLUSTER:
         base = reference
-        if record_of(c) > high:
+        if (c.epoch_n or c.epochs) and record_of(c) > high:
             high = record_of(c)
     f.observed = exp(level + base) - minus
     if test == SINGLE or test == CLUSTER:
@@ -311,13 +311,16 @@ cdef inline int whole_step(Subject* s, int32_t number, const Laws* laws, const C
 
 
 cdef inline int64_t next_due(const Subject* s, const Laws* laws) noexcept nogil:
-    """Return the second of T at which a bucket is to be closed."""
+    """Return the second of T at which a bucket is to be closed; the last of all where none is."""
+    cdef int64_t due
     if s.rate.length == 0 or s.rate.bucket < 0:
         return 0x7fffffffffffffff
-    return due_of(&s.rate, laws.lateness)
+    due = due_of(&s.rate, laws.lateness)
+    # What is idle by then has been forgotten, whether somebody has looked since or not.
+    return due if due <= (s.last + laws.idle_ns) // NS else 0x7fffffffffffffff
 
 
-cdef inline int close_due(Subject* s, int32_t number, const Laws* laws, int64_t now, double high,
+cdef inline int close_due(Subject* s, int32_t number, const Laws* laws, int64_t now,
                           Findings* out) noexcept nogil:
     """Close every bucket that is due at second `now`.  Returns -1 where memory is out."""
     cdef Rate* r = &s.rate
@@ -325,21 +328,23 @@ cdef inline int close_due(Subject* s, int32_t number, const Laws* laws, int64_t 
     cdef Said said
     cdef int test
     cdef int64_t due
+    if now > (s.last + laws.idle_ns) // NS:
+        now = (s.last + laws.idle_ns) // NS
     while next_due(s, laws) <= now:
         if r.level <= 0 and r.open == NO_TEST:
             # A silence that was accepted: nothing is learned of it bucket by bucket.
             if pass_gap(r, &laws.zone, now, laws.lateness):
-                s.touched = now * NS
+                s.touched = (r.bucket * r.length + laws.lateness) * NS
                 continue
         due = due_of(r, laws.lateness)
         s.touched = due * NS
         test = r.open
-        close_bucket(r, &laws.zone, high, laws.off[RATE], &said)
+        close_bucket(r, &laws.zone, s.high, laws.off[RATE], &said)
         s.learned[RATE] = r.buckets if r.buckets > 0 else 0
         if said.opened == NO_TEST and said.closed == 0:
             continue
         test = said.opened if said.opened != NO_TEST else test
-        f = found(out, s, number, RATE, test, &said, high)
+        f = found(out, s, number, RATE, test, &said, s.high)
         if f == NULL:
             return -1
         f.due = True

@@ -65,7 +65,7 @@ cdef struct Subject:
     double week_seconds
     int64_t week_at         # T, nanoseconds
     int32_t week_new
-    double high             # threshold H
+    double high             # threshold H, as of its last call; of the service, where it is of one
     int32_t[CHANNELS] learned   # by channel; any thread may read them
     bint live
 
@@ -82,7 +82,6 @@ cdef inline void start_subject(Subject* s) noexcept nogil:
         start_share(&s.shares[i])
         s.speakers[i].open = NO_TEST
     start_rate(&s.rate)
-    s.high = 10
 
 
 cdef inline void end_subject(Subject* s) noexcept nogil:
@@ -98,8 +97,8 @@ cdef inline void end_subject(Subject* s) noexcept nogil:
         s.speakers[i].ring = NULL
 
 
-cdef inline void restart_subject(Subject* s) noexcept nogil:
-    """Begin anew after a week without a call."""
+cdef inline void restart_subject(Subject* s, double high) noexcept nogil:
+    """Begin anew after a week without a call; `high`: the threshold of a new subject."""
     cdef Subject kept = s[0]
     end_subject(s)
     memset(s, 0, sizeof(Subject))
@@ -109,6 +108,7 @@ cdef inline void restart_subject(Subject* s) noexcept nogil:
     s.name = kept.name
     s.live = True
     start_subject(s)
+    s.high = high
 
 
 cdef inline Channel* channel_of(Subject* s, int which) noexcept nogil:
@@ -120,6 +120,11 @@ cdef inline Channel* channel_of(Subject* s, int which) noexcept nogil:
             start_channel(c)
             s.channels[which] = c
     return c
+
+
+cdef inline double first_threshold(const Laws* laws) noexcept nogil:
+    """Return the threshold before it is known how often a service speaks."""
+    return (laws.fixed if laws.fixed > 0 else THRESHOLD_LEAST) - laws.lean
 
 
 cdef inline void learn_week(Subject* s, const Laws* laws, int64_t clock) noexcept nogil:
