@@ -9,7 +9,8 @@ from sentinel._core.otlp_found cimport (
     ANSWERED_BY, CALL_KIND, COMPLETION_TOKENS, EXCEPTION_MESSAGE, EXCEPTION_TYPE,
     IS_TEXT, MODEL, PROMPT_TEXT, PROMPT_TOKENS, PROVIDER, RESPONSE_TEXT, TOTAL_TOKENS,
     USAGE_DETAILS, Found, Names, equals, find, has, pick)
-from sentinel._core.wire cimport BYTES, DEPTH_MAX, FIXED32, FIXED64, VARINT, Field, Piece, next_field
+from sentinel._core.wire cimport (
+    BYTES, DEPTH_MAX, FIXED32, FIXED64, VARINT, Field, Piece, next_field)
 
 cdef enum:
     # What became of a span or record, in the order of otlp.OUTCOMES.

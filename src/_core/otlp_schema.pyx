@@ -9,8 +9,8 @@ specification asks.  https://opentelemetry.io/docs/specs/otlp/
 from libc.stdint cimport uint8_t, uint64_t
 
 from sentinel._core.wire cimport (
-    BYTES, DEPTH_MAX, GROUP, Field, Piece, is_utf8, next_field, read_content, read_tag,
-    read_varint, skip_group)
+    BYTES, DEPTH_MAX, GROUP, Field, Piece, is_utf8, read_content, read_tag, read_varint,
+    skip_group)
 
 cdef enum:
     FIELDS = 17             # the largest field number is 16

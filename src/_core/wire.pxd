@@ -12,7 +12,7 @@ from libc.string cimport memcpy
 cdef enum:
     # Wire types.
     VARINT = 0, FIXED64 = 1, BYTES = 2, GROUP = 3, GROUP_END = 4, FIXED32 = 5
-    DEPTH_MAX = 100         # messages and groups within one another, as every official parser has it
+    DEPTH_MAX = 100         # messages and groups within one another, as official parsers have it
 
 cdef struct Piece:
     const uint8_t* at

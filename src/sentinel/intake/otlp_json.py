@@ -123,7 +123,7 @@ _decoder: Final = msgspec.json.Decoder(_Request)
 
 
 def protobuf_of(signal: str, body: bytes) -> bytes | Rejection:
-    """Return a request in JSON as protobuf, or say why it cannot be read: `not_json`, `too_deep`."""
+    """Return a request in JSON as protobuf, or say why not: `not_json`, `too_deep`."""
     if depth(body) > DEPTH_MAX:
         return Rejection("too_deep", 0, "$", f"nested deeper than {DEPTH_MAX}")
     try:

@@ -127,7 +127,11 @@ NAMES: Final[dict[str, tuple[str, ...]]] = {
         "traceloop.entity.output",
     ),
     "agent_name": ("gen_ai.agent.name", "agent.name"),
-    "prompt_name": ("gen_ai.prompt.name", "langfuse.observation.prompt.name", "traceloop.prompt.key"),
+    "prompt_name": (
+        "gen_ai.prompt.name",
+        "langfuse.observation.prompt.name",
+        "traceloop.prompt.key",
+    ),
     "prompt_version": (
         "gen_ai.prompt.version",
         "llm.prompt_template.version",
