@@ -21,7 +21,7 @@ Signal = Literal["traces", "logs", "metrics"]
 SIGNALS: Final[tuple[Signal, ...]] = ("traces", "logs", "metrics")
 
 _CACHE_READ: Final = ("cache_read_input_tokens", "input_cache_read", "input_cached_tokens")
-_numbers: Final = msgspec.json.Decoder(dict[str, float | int | Any])
+_numbers: Final = msgspec.json.Decoder(dict[str, Any])
 _texts: Final = msgspec.json.Decoder(str)
 
 
@@ -73,16 +73,18 @@ def _complete(
 ) -> None:
     """Add what Langfuse writes as JSON in a text, where nothing else has told it."""
     tokens = _whole_numbers(usage)
-    if tokens and event.prompt is None:
+    if tokens and (event.prompt is None or event.prompt.tokens is None):
         asked = _side(tokens, "input", ("prompt_tokens",))
         if asked is not None:
-            event.prompt = Prompt(tokens=asked)
+            event.prompt = event.prompt or Prompt()
+            event.prompt.tokens = asked
     if tokens and (event.response is None or event.response.tokens is None):
         answered = _side(tokens, "output", ("completion_tokens",))
         if answered is not None:
             event.response = event.response or Response()
             event.response.tokens = answered
-    if event.prompt is None or event.response is None or event.response.tokens is None:
+    sides = (event.prompt, event.response)
+    if any(side is None or side.tokens is None for side in sides):
         event.total_tokens = tokens.get("total", event.total_tokens)
     read = next((tokens[name] for name in _CACHE_READ if name in tokens), None)
     if read is not None:

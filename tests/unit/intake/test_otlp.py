@@ -1,0 +1,496 @@
+"""Spans and log records of every generation, as the events that they tell of."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+
+from sentinel.intake import Intake, OtlpDecoder, canonical
+from sentinel.model.batch import Rejection
+from sentinel.model.event import Event
+
+DECODER = OtlpDecoder()
+END = 1_767_225_601_250_000_000
+"""2026-01-01T00:00:01.250Z"""
+TOOK_MS = 1250.0
+SERVICE = {"service.name": "chat-api", "deployment.environment.name": "prod"}
+
+Attributes = dict[str, Any]
+
+
+def fill(value: AnyValue, told: Any) -> None:
+    match told:
+        case bool():
+            value.bool_value = told
+        case int():
+            value.int_value = told
+        case float():
+            value.double_value = told
+        case str():
+            value.string_value = told
+        case list():
+            value.array_value.SetInParent()
+            for item in told:
+                fill(value.array_value.values.add(), item)
+        case _:
+            value.kvlist_value.SetInParent()
+            add(value.kvlist_value.values, told)
+
+
+def add(attributes: Any, told: Attributes) -> None:
+    for key, value in told.items():
+        fill(attributes.add(key=key).value, value)
+
+
+def request_of(*spans: Attributes, resource: Attributes = SERVICE) -> ExportTraceServiceRequest:
+    request = ExportTraceServiceRequest()
+    group = request.resource_spans.add()
+    add(group.resource.attributes, resource)
+    scope = group.scope_spans.add()
+    for number, told in enumerate(spans, 1):
+        span = scope.spans.add(name="a span", trace_id=bytes([7] * 16), span_id=bytes([number] * 8))
+        span.start_time_unix_nano, span.end_time_unix_nano = END - 1_250_000_000, END
+        add(span.attributes, told)
+    return request
+
+
+def decode(request: Any, signal: Any = "traces") -> tuple[list[Event], dict[str, int]]:
+    found = DECODER.decode(signal, request.SerializeToString(), json=False)
+    assert not isinstance(found, Rejection)
+    return found.events, {name: count for name, count in found.outcomes.items() if count}
+
+
+def one(told: Attributes, **changes: Any) -> Event:
+    """Return the event of one span; `changes` are made to the span."""
+    request = request_of(told)
+    for name, value in changes.items():
+        setattr(request.resource_spans[0].scope_spans[0].spans[0], name, value)
+    events, outcomes = decode(request)
+    assert outcomes == {"event": 1}
+    return events[0]
+
+
+def of_span(change: Any, told: Attributes) -> Event:
+    request = request_of(told)
+    change(request.resource_spans[0].scope_spans[0].spans[0])
+    return decode(request)[0][0]
+
+
+CURRENT: Attributes = {
+    "gen_ai.operation.name": "chat",
+    "gen_ai.provider.name": "openai",
+    "gen_ai.request.model": "gpt-4o",
+    "gen_ai.response.model": "gpt-4o-2024-08-06",
+    "gen_ai.response.id": "chatcmpl-1",
+    "gen_ai.response.finish_reasons": ["stop", "length"],
+    "gen_ai.response.time_to_first_chunk": 0.25,
+    "gen_ai.usage.input_tokens": 812,
+    "gen_ai.usage.output_tokens": 164,
+    "gen_ai.usage.cache_read.input_tokens": 512,
+    "gen_ai.usage.reasoning.output_tokens": 64,
+    "gen_ai.conversation.id": "c-1",
+    "user.id": "ann",
+    "gen_ai.agent.name": "helper",
+    "server.port": 443,
+}
+OLDER: Attributes = {
+    "gen_ai.operation.name": "text_completion",
+    "gen_ai.system": "az.ai.openai",
+    "gen_ai.request.model": "gpt-4",
+    "gen_ai.usage.prompt_tokens": 812,
+    "gen_ai.usage.completion_tokens": 164,
+    "gen_ai.response.finish_reasons": ["stop"],
+    "gen_ai.prompt": "hello",
+    "gen_ai.completion": "good day",
+    "enduser.id": "ann",
+    "session.id": "c-1",
+}
+OPEN_INFERENCE: Attributes = {
+    "openinference.span.kind": "LLM",
+    "llm.provider": "openai",
+    "llm.system": "openai",
+    "llm.model_name": "gpt-4o",
+    "llm.token_count.prompt": 812,
+    "llm.token_count.completion": 164,
+    "llm.token_count.total": 976,
+    "llm.token_count.prompt_details.cache_read": 512,
+    "llm.cost.total": 0.00367,
+    "llm.finish_reason": "stop",
+    "llm.input_messages.0.message.role": "system",
+    "llm.input_messages.0.message.content": "be brief",
+    "llm.input_messages.10.message.content": "hello",
+    "llm.output_messages.0.message.content": "good day",
+    "input.value": '{"messages":[]}',
+    "user.id": "ann",
+    "session.id": "c-1",
+}
+OPEN_LLMETRY: Attributes = {
+    "gen_ai.system": "OpenAI",
+    "gen_ai.request.model": "gpt-4o",
+    "gen_ai.response.model": "gpt-4o",
+    "llm.request.type": "chat",
+    "gen_ai.prompt.0.role": "user",
+    "gen_ai.prompt.0.content": "hello",
+    "gen_ai.completion.0.content": "good day",
+    "gen_ai.completion.0.finish_reason": "stop",
+    "llm.usage.prompt_tokens": 812,
+    "llm.usage.completion_tokens": 164,
+    "llm.usage.total_tokens": 976,
+    "traceloop.workflow.name": "answering",
+    "traceloop.association.properties.user_id": "ann",
+    "traceloop.association.properties.session_id": "c-1",
+}
+LANGFUSE: Attributes = {
+    "langfuse.observation.type": "generation",
+    "langfuse.observation.model.name": "gpt-4o",
+    "langfuse.observation.usage_details": '{"input":300,"input_cached_tokens":512,"output":164}',
+    "langfuse.observation.cost_details": '{"input":0.002,"output":0.00167}',
+    "langfuse.observation.completion_start_time": '"2026-01-01T00:00:00.250000Z"',
+    "langfuse.observation.input": "hello",
+    "langfuse.observation.output": "good day",
+    "langfuse.environment": "staging",
+    "langfuse.user.id": "ann",
+    "langfuse.session.id": "c-1",
+    "langfuse.observation.prompt.name": "answer",
+    "langfuse.observation.prompt.version": 7,
+}
+
+
+def test_a_span_of_the_current_conventions_is_an_event() -> None:
+    event = one(CURRENT)
+    assert (event.service_name, event.environment) == ("chat-api", "prod")
+    assert (event.provider, event.model) == ("openai", "gpt-4o")
+    assert event.timestamp == datetime(2026, 1, 1, 0, 0, 1, 250_000, tzinfo=UTC)
+    assert (event.latency_ms, event.ttft_ms) == (TOOK_MS, 250.0)
+    assert event.trace_id == "07" * 16
+    assert event.span_id == "01" * 8
+    assert event.prompt is not None
+    assert event.prompt.tokens == 812
+    assert event.response is not None
+    assert (event.response.tokens, event.response.finish_reason) == (164, "stop")
+    assert event.response.model == "gpt-4o-2024-08-06"
+    assert (event.user_id, event.session_id) == ("ann", "c-1")
+    assert event.metadata == {
+        "cache_read_tokens": 512,
+        "reasoning_tokens": 64,
+        "agent_name": "helper",
+    }
+    assert event.errors is None
+    assert event.cost_usd is None
+
+
+@pytest.mark.parametrize(
+    ("told", "provider", "model"),
+    [
+        (OLDER, "azure.ai.openai", "gpt-4"),
+        (OPEN_INFERENCE, "openai", "gpt-4o"),
+        (OPEN_LLMETRY, "OpenAI", "gpt-4o"),
+        (LANGFUSE, None, "gpt-4o"),
+    ],
+    ids=["older", "openinference", "openllmetry", "langfuse"],
+)
+def test_a_span_of_another_generation_is_the_same_event(
+    told: Attributes, provider: str | None, model: str
+) -> None:
+    event = one(told)
+    assert (event.service_name, event.provider, event.model) == ("chat-api", provider, model)
+    assert event.environment == "prod"
+    assert event.latency_ms == TOOK_MS
+    assert event.prompt is not None
+    assert event.prompt.tokens == 812
+    assert str(event.prompt.text).endswith("hello")
+    assert event.response is not None
+    assert (event.response.tokens, event.response.text) == (164, "good day")
+    assert event.response.finish_reason == (None if told is LANGFUSE else "stop")
+    assert event.response.model is None
+    assert (event.user_id, event.session_id) == ("ann", "c-1")
+    assert event.errors is None
+
+
+def test_messages_with_numbers_are_one_text_in_their_order() -> None:
+    event = one(OPEN_INFERENCE)
+    assert event.prompt is not None
+    assert event.prompt.text == "be brief\nhello"
+    assert event.cost_usd == 0.00367
+    assert event.metadata == {"cache_read_tokens": 512}
+
+
+def test_what_langfuse_writes_as_json_is_read() -> None:
+    event = one(LANGFUSE)
+    assert event.ttft_ms == 250.0
+    assert event.cost_usd == pytest.approx(0.00367)
+    assert event.metadata == {
+        "cache_read_tokens": 512,
+        "prompt_name": "answer",
+        "prompt_version": 7,
+    }
+    broken = {
+        "langfuse.observation.usage_details": '{"input": ',
+        "langfuse.observation.cost_details": "[]",
+        "langfuse.observation.completion_start_time": "soon",
+    }
+    event = one(LANGFUSE | broken)
+    assert event.prompt is not None
+    assert (event.prompt.tokens, event.cost_usd, event.ttft_ms) == (None, None, None)
+
+
+def test_structured_messages_are_their_contents() -> None:
+    messages = [
+        {"role": "user", "parts": [{"type": "text", "content": "hello"}]},
+        {"role": "user", "parts": [{"type": "text", "content": "there"}, {"content": 4}]},
+    ]
+    event = one(CURRENT | {"gen_ai.input.messages": messages})
+    assert event.prompt is not None
+    assert event.prompt.text == "hello\nthere"
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"gen_ai.operation.name": "invoke_agent"},
+        {"gen_ai.operation.name": "execute_tool"},
+        {"gen_ai.operation.name": "invoke_workflow"},
+        {"openinference.span.kind": "AGENT"},
+        {"openinference.span.kind": "TOOL"},
+        {"openinference.span.kind": "RERANKER"},
+        {"traceloop.span.kind": "workflow"},
+        {"langfuse.observation.type": "agent"},
+        {"llm.request.type": "rerank"},
+    ],
+    ids=lambda told: next(iter(told.values())),
+)
+def test_what_only_repeats_the_tokens_of_calls_is_no_event(told: Attributes) -> None:
+    usage = {"gen_ai.usage.input_tokens": 812, "gen_ai.request.model": "gpt-4o"}
+    assert decode(request_of(told | usage)) == ([], {"no_call": 1})
+
+
+@pytest.mark.parametrize(
+    "told", ["embeddings", "EMBEDDING", "generate_content"], ids=lambda told: str(told)
+)
+def test_embeddings_and_other_inference_are_events(told: str) -> None:
+    name = "openinference.span.kind" if told.isupper() else "gen_ai.operation.name"
+    assert one({name: told, "gen_ai.request.model": "m"}).model == "m"
+
+
+def test_spans_of_anything_else_are_no_events() -> None:
+    spans: list[Attributes] = [{"http.request.method": "GET"}, {}, {"user.id": "ann"}]
+    assert decode(request_of(*spans, CURRENT))[1] == {"no_gen_ai": 3, "event": 1}
+
+
+@pytest.mark.parametrize(
+    ("code", "told", "message", "expected"),
+    [
+        (0, {}, "", None),
+        (1, {}, "all is well", None),
+        (1, {"error.type": "timeout"}, "", None),
+        (0, {"error.type": "timeout"}, "", ["timeout"]),
+        (2, {"error.type": "429"}, "slow down", ["429: slow down"]),
+        (2, {}, "boom", ["boom"]),
+        (2, {}, "", ["error"]),
+        (0, {"langfuse.observation.level": "ERROR"}, "", ["error"]),
+        (0, {"langfuse.observation.level": "WARNING"}, "", None),
+    ],
+)
+def test_a_call_failed_where_the_status_or_the_error_type_says_so(
+    code: Any, told: Attributes, message: str, expected: list[str] | None
+) -> None:
+    def change(span: Any) -> None:
+        span.status.code, span.status.message = code, message
+
+    assert of_span(change, CURRENT | told).errors == expected
+
+
+def test_an_exception_says_why_a_call_failed_and_not_that_it_did() -> None:
+    def raised(span: Span) -> None:
+        told = {"exception.type": "RateLimitError", "exception.message": "too many"}
+        add(span.events.add(name="exception").attributes, told)
+
+    def failed(span: Span) -> None:
+        raised(span)
+        span.status.code = Status.STATUS_CODE_ERROR
+
+    assert of_span(raised, CURRENT).errors is None
+    assert of_span(failed, CURRENT).errors == ["RateLimitError: too many"]
+
+
+def test_the_first_token_is_the_earliest_event_that_tells_of_one() -> None:
+    def change(span: Span) -> None:
+        for ms in (400, 300, 500):
+            moment = span.events.add(name="llm.content.completion.chunk")
+            moment.time_unix_nano = span.start_time_unix_nano + ms * 1_000_000
+
+    assert of_span(change, OPEN_LLMETRY).ttft_ms == 300.0
+
+
+def test_a_time_to_first_token_is_in_seconds_or_whole_nanoseconds() -> None:
+    name = "gen_ai.response.time_to_first_token"
+    assert one(OLDER | {name: 0.5}).ttft_ms == 500.0
+    assert one(OLDER | {name: 250_000_000}).ttft_ms == 250.0
+
+
+def test_cached_tokens_that_were_counted_apart_are_added() -> None:
+    cached = {
+        "gen_ai.usage.input_tokens": 10,
+        "gen_ai.usage.cache_read.input_tokens": 500,
+        "gen_ai.usage.cache_creation.input_tokens": 300,
+    }
+    event = one(CURRENT | cached)
+    assert event.prompt is not None
+    assert event.prompt.tokens == 810
+    assert event.metadata is not None
+    assert event.metadata["cache_tokens_added"] is True
+    event = one(CURRENT | cached | {"gen_ai.usage.input_tokens": 800})
+    assert event.prompt is not None
+    assert event.prompt.tokens == 800
+    assert "cache_tokens_added" not in (event.metadata or {})
+
+
+@pytest.mark.parametrize(
+    ("state", "share"),
+    [
+        ("ot=th:c", 0.25),
+        ("x=y, ot=rv:0123456789abcd;th:8 ,z=1", 0.5),
+        ("ot=p:3;r:5", 0.125),
+        ("ot=th:0", None),
+        ("ot=p:0", None),
+        ("ot=th:C", None),
+        ("not=th:8", None),
+        ("", None),
+    ],
+)
+def test_a_sampled_trace_says_what_share_was_kept(state: str, share: float | None) -> None:
+    metadata = one(OLDER, trace_state=state).metadata or {}
+    assert metadata.get("sampling_probability") == share
+
+
+def test_the_cost_is_read_in_dollars_only() -> None:
+    amount = {"gen_ai.usage.cost.amount": 0.5, "gen_ai.usage.cost.currency": "USD"}
+    assert one(OLDER | amount).cost_usd == 0.5
+    assert one(OLDER | amount | {"gen_ai.usage.cost.currency": "EUR"}).cost_usd is None
+    assert one(OLDER | {"llm.cost.prompt": 0.25, "llm.cost.completion": 1}).cost_usd == 1.25
+
+
+def test_the_same_span_has_the_same_id_and_another_has_another() -> None:
+    first, second = decode(request_of(CURRENT, CURRENT))[0]
+    assert one(CURRENT).event_id == first.event_id
+    assert first.event_id != second.event_id
+    ids = set()
+    for number in range(1, 2001):  # a tracer that makes both ids of one number
+        half = number.to_bytes(8, "big")
+        ids.add(one(CURRENT, trace_id=bytes(8) + half, span_id=half).event_id)
+    assert len(ids) == 2000
+
+
+@pytest.mark.parametrize(("trace_id", "span_id"), [(bytes(16), b"12345678"), (b"1" * 15, b"")])
+def test_a_span_without_ids_gets_one_like_any_other_event(trace_id: bytes, span_id: bytes) -> None:
+    event = one(CURRENT, trace_id=trace_id, span_id=span_id)
+    assert (event.trace_id, event.event_id) == (None, None)
+
+
+def test_no_text_is_left_after_intake_and_intake_changes_nothing_twice(intake: Intake) -> None:
+    events, _ = decode(request_of(CURRENT, OLDER, OPEN_INFERENCE, OPEN_LLMETRY, LANGFUSE))
+    batch, rejections = intake.admit(events, offset=0, received_at=END + 1, record=True)
+    assert (len(batch), rejections) == (5, [])
+    kept = canonical(batch.events)
+    assert b"hello" not in kept
+    assert b"good day" not in kept
+    assert b"ann" not in kept
+    again, _, _ = intake.take(kept, offset=0, received_at=END + 1, record=True)
+    assert canonical(again.events) == kept
+    assert (again.values == batch.values).sum() > 20
+
+
+@pytest.mark.parametrize(
+    ("told", "code", "path"),
+    [
+        ({"gen_ai.usage.input_tokens": "812"}, "wrong_type", "$.prompt.tokens"),
+        ({"gen_ai.usage.input_tokens": True}, "wrong_type", "$.prompt.tokens"),
+        ({"gen_ai.usage.input_tokens": 812.5}, "wrong_type", "$.prompt.tokens"),
+        ({"gen_ai.usage.input_tokens": float("nan")}, "bad_number", "$.prompt.tokens"),
+        ({"gen_ai.usage.output_tokens": -1}, "negative", "$.response.tokens"),
+        ({"gen_ai.usage.cost": float("inf")}, "bad_number", "$.cost_usd"),
+        ({"gen_ai.response.time_to_first_chunk": "soon"}, "wrong_type", "$.ttft_ms"),
+        ({"gen_ai.request.model": "a\nb"}, "bad_name", "$.model"),
+        ({"gen_ai.request.model": "", "gen_ai.response.model": ""}, "missing_field", "$.model"),
+    ],
+)
+def test_what_cannot_be_is_refused_by_intake(
+    told: Attributes, code: str, path: str, intake: Intake
+) -> None:
+    events, _ = decode(request_of(CURRENT | told))
+    batch, rejections = intake.admit(events, offset=0, received_at=END + 1, record=True)
+    assert len(batch) == 0
+    assert [(r.code, r.path) for r in rejections] == [(code, path)]
+
+
+def test_a_whole_number_that_came_as_a_double_is_a_count() -> None:
+    event = one(CURRENT | {"gen_ai.usage.input_tokens": 812.0})
+    assert event.prompt is not None
+    assert repr(event.prompt.tokens) == "812"
+
+
+def test_a_call_without_service_or_with_a_wrong_clock_is_refused(intake: Intake) -> None:
+    request = request_of(CURRENT, resource={})
+    span = request.resource_spans[0].scope_spans[0].spans.add()
+    span.CopyFrom(request.resource_spans[0].scope_spans[0].spans[0])
+    add(span.attributes, {"traceloop.workflow.name": "answering"})
+    span.end_time_unix_nano = span.start_time_unix_nano - 1
+    third = request.resource_spans[0].scope_spans[0].spans.add()
+    third.CopyFrom(span)
+    third.end_time_unix_nano = 2**64 - 1
+    events, _ = decode(request)
+    _, rejections = intake.admit(events, offset=0, received_at=END + 1, record=True)
+    assert [(r.position, r.code, r.path) for r in rejections] == [
+        (0, "missing_field", "$.service_name"),
+        (1, "negative", "$.latency_ms"),
+        (2, "bad_time", "$.timestamp"),
+    ]
+
+
+def test_a_log_record_is_an_event_where_it_tells_tokens_and_no_span_does() -> None:
+    request = ExportLogsServiceRequest()
+    group = request.resource_logs.add()
+    add(group.resource.attributes, SERVICE)
+    scope = group.scope_logs.add()
+    for flags, span_id, told in (
+        (0, b"", CURRENT),
+        (0, b"12345678", CURRENT),
+        (1, b"12345678", CURRENT),
+        (0, b"", {"gen_ai.system": "openai", "gen_ai.request.model": "m"}),
+        (0, b"", {"log.file": "x"}),
+    ):
+        record = scope.log_records.add(event_name="gen_ai.client.inference.operation.details")
+        record.observed_time_unix_nano = END
+        record.flags, record.span_id, record.trace_id = flags, span_id, bytes([7] * 16)
+        add(record.attributes, told)
+    events, outcomes = decode(request, "logs")
+    assert outcomes == {"event": 2, "told_by_span": 1, "no_usage": 1, "no_gen_ai": 1}
+    assert events[0].timestamp == datetime(2026, 1, 1, 0, 0, 1, 250_000, tzinfo=UTC)
+    assert (events[0].latency_ms, events[0].event_id) == (None, None)
+    assert events[1].event_id is not None
+
+
+def test_metrics_are_counted_and_become_no_events() -> None:
+    request = ExportMetricsServiceRequest()
+    scope = request.resource_metrics.add().scope_metrics.add()
+    scope.metrics.add(name="gen_ai.client.token.usage").histogram.data_points.add()
+    scope.metrics.add(name="gen_ai.client.operation.duration").histogram.data_points.add()
+    scope.metrics.add(name="process.cpu.time").sum.data_points.add()
+    assert decode(request, "metrics") == ([], {"gen_ai": 2, "no_gen_ai": 1})
+
+
+@pytest.mark.parametrize("signal", ["traces", "logs", "metrics"])
+def test_bytes_that_are_no_request_are_refused(signal: Any) -> None:
+    refused = DECODER.decode(signal, b"\x0a\x05abc", json=False)
+    assert isinstance(refused, Rejection)
+    assert (refused.code, refused.path) == ("not_protobuf", "$")
+    nothing = DECODER.decode(signal, b"", json=False)
+    assert not isinstance(nothing, Rejection)
+    assert nothing.events == []
