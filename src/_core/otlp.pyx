@@ -185,7 +185,10 @@ cdef class Reading:
         for side in range(2):
             if has(found, PROMPT_TEXT + side):
                 parts = []
-                self.collect(span, side, found, parts)
+                if found.is_more[side]:
+                    self.collect(span, side, found, parts)
+                else:
+                    add_text(&found.values[PROMPT_TEXT + side], parts)
                 self.reader.maker.put_content(event, side, parts)
         return 0
 
@@ -210,12 +213,17 @@ cdef class Reading:
         if name == NULL or name.target != PROMPT_TEXT + side \
                 or name.rank != found.ranks[PROMPT_TEXT + side]:
             return 0
-        if value.kind == IS_TEXT:
-            if value.text.end > value.text.at:
-                parts.append(text_of(value.text))
-        elif value.kind == IS_LIST or value.kind == IS_TABLE:
-            add_inside(value.inside, value.kind, False, parts)
-        return 0
+        return add_text(&value, parts)
+
+
+cdef int add_text(const Value* value, list parts) except -1:
+    """Add a text as it is, of messages their contents."""
+    if value.kind == IS_TEXT:
+        if value.text.end > value.text.at:
+            parts.append(text_of(value.text))
+    elif value.kind == IS_LIST or value.kind == IS_TABLE:
+        add_inside(value.inside, value.kind, False, parts)
+    return 0
 
 
 def count_points(bytes body not None):

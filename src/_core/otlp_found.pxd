@@ -43,6 +43,7 @@ cdef struct Names:
 cdef struct Found:
     Value[TARGETS] values
     uint8_t[TARGETS] ranks
+    bint[2] is_more         # than one text of prompt (0) or response (1), of the same rank
 
 
 cdef inline uint64_t hash_of(const uint8_t* text, Py_ssize_t n) noexcept nogil:
@@ -157,8 +158,10 @@ cdef inline const Name* open_pair(const Names* names, Piece pair, Value* out) no
         elif field.wire == BYTES and field.number == 2:
             value = field.piece
             values += 1
+    if key.at == key.end or values == 0:
+        return NULL
     name = look_up(names, key)
-    if name == NULL or values == 0:
+    if name == NULL:
         return NULL
     out.kind = NOTHING
     out.text.at = out.text.end = NULL
@@ -196,8 +199,14 @@ cdef inline void pick(
     """Keep what an attribute says, if it is one of the wanted targets and better than before."""
     cdef Value value
     cdef const Name* name = open_pair(names, pair, &value)
-    if name == NULL or not wanted >> name.target & 1 or name.rank >= found.ranks[name.target] \
+    cdef int side
+    if name == NULL or not wanted >> name.target & 1 or name.rank > found.ranks[name.target] \
             or not says_something(&value, name.target):
+        return
+    if name.target == PROMPT_TEXT or name.target == RESPONSE_TEXT:
+        side = name.target - PROMPT_TEXT
+        found.is_more[side] = name.rank == found.ranks[name.target]
+    if name.rank == found.ranks[name.target]:
         return
     found.values[name.target] = value
     found.ranks[name.target] = name.rank
