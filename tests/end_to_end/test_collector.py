@@ -76,13 +76,6 @@ def spans(chance: random.Random, count: int) -> bytes:
     return request.SerializeToString()
 
 
-def processed(service: Serving) -> int:
-    for line in service.get("/metrics").body.decode().splitlines():
-        if line.startswith('sentinel_events_processed_total{service="collected"}'):
-            return int(float(line.split()[-1]))
-    return 0
-
-
 def repeats(service: Serving) -> int:
     lines = service.get("/metrics").body.decode().splitlines()
     return sum(
@@ -111,4 +104,3 @@ def test_a_collector_in_front_loses_and_doubles_none(tmp_path: Path) -> None:
         ids = [row["event_id"] for row in service.pages("telemetry", "data", service="collected")]
         assert len(ids) == SPANS
         assert len(set(ids)) == SPANS
-        assert processed(service) <= SPANS
