@@ -86,6 +86,7 @@ async def serve(
     servers = [_server_of(service, host, port)]
     if otlp_address is not None:
         servers.append(_server(build_otlp(service.desk()), *otlp_address))
+        log.info("otlp.listening", address="{}:{}".format(*otlp_address))
     stopping = asyncio.Event()
     _on_signals(stopping)
     if reload is not None:
