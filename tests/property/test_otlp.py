@@ -17,8 +17,9 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
 )
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
-from oracle.otlp_requests import some_logs, some_metrics, some_traces
+from oracle.otlp_requests import set_value, some_logs, some_metrics, some_traces
 from oracle.spans import read_logs, read_traces
 from sentinel._core.otlp import OUTCOME_NAMES, CallReader, count_points
 from sentinel._core.otlp_schema import is_request
@@ -114,3 +115,37 @@ def test_whole_requests_are_read_like_the_official_parser_reads_them() -> None:
                 kinds[name] = kinds.get(name, 0) + count
     assert set(kinds) == set(OUTCOME_NAMES), kinds
     assert not math.isnan(kinds["event"])
+
+
+def in_field(number: int, content: bytes) -> bytes:
+    """Return a field that holds bytes."""
+    size, length = len(content), bytearray()
+    while size > 0x7F:
+        length.append(size & 0x7F | 0x80)
+        size >>= 7
+    return bytes((number << 3 | 2, *length, size)) + content
+
+
+def test_the_parts_of_one_message_are_read_as_one() -> None:
+    """Protobuf lets a message come in parts, which no sender does and every parser takes."""
+    chance = random.Random("parts")
+    names = [*NAMES["response.finish_reason"][:3], *NAMES["prompt.tokens"], *NAMES["user_id"]]
+    call = in_field(1, b"gen_ai.request.model") + in_field(2, in_field(1, b"m"))
+    count = in_field(1, b"gen_ai.usage.output_tokens") + in_field(2, b"\x18\x07")
+    for _ in range(500):
+        parts = [AnyValue() for _ in range(chance.randint(2, 3))]
+        for part in parts:
+            set_value(chance, part, ("a", "b", "c"))
+        written = [part.SerializeToString() for part in parts]
+        if chance.random() < 0.5:
+            value = in_field(2, b"".join(written))
+        else:
+            value = b"".join(in_field(2, part) for part in written)
+        pair = value + in_field(1, chance.choice(names).encode())
+        span = in_field(9, call) + in_field(9, count) + in_field(9, pair)
+        body = in_field(1, in_field(2, in_field(2, span)))
+        found = READER.read(0, body)
+        assert found is not None
+        events, _ = read_traces(ExportTraceServiceRequest.FromString(body))
+        assert len(events) == 1
+        assert comparable(found[0]) == comparable(events), body.hex()

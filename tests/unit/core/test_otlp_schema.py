@@ -101,6 +101,7 @@ ODD = {
     "a request in a varint": b"\x08\x01",
     "a packed list": within(1, 2, 2, 9, 1, 6, inside=bytes(16)),
     "a packed list cut short": within(1, 2, 2, 9, 1, 6, inside=bytes(15)),
+    "a packed list and a half": within(1, 2, 2, 9, 1, 6, inside=bytes(12)),
     "packed varints": within(1, 2, 2, 10, 1, 8, 2, inside=b"\x01\xac\x02"),
     "packed varints cut short": within(1, 2, 2, 10, 1, 8, 2, inside=b"\x01\xac"),
     **{f"{n} groups in one another": in_status(b"\x53" * n + b"\x54" * n) for n in (95, 96, 97)},

@@ -275,6 +275,7 @@ def test_the_same_span_has_the_same_id_and_another_has_another() -> None:
         half = number.to_bytes(8, "big")
         ids.add(one(CURRENT, trace_id=bytes(8) + half, span_id=half).event_id)
     assert len(ids) == 2000
+    assert len({str(name)[:18] for name in ids}) == len({str(name)[19:] for name in ids}) == 2000
 
 
 @pytest.mark.parametrize(("trace_id", "span_id"), [(bytes(16), b"12345678"), (b"1" * 15, b"")])
