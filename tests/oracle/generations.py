@@ -1,13 +1,18 @@
-"""One span of each generation of attributes, and requests of the official messages made of them."""
+"""One span of each generation of attributes, requests made of them, and what is read of these."""
 
 from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
+from sentinel.intake import OtlpDecoder
+from sentinel.model.batch import Rejection
+from sentinel.model.event import Event
+
 END = 1_767_225_601_250_000_000
 """2026-01-01T00:00:01.250Z"""
 TOOK_MS = 1250.0
+DECODER = OtlpDecoder()
 SERVICE = {"service.name": "chat-api", "deployment.environment.name": "prod"}
 
 Attributes = dict[str, Any]
@@ -47,6 +52,22 @@ def request_of(*spans: Attributes, resource: Attributes = SERVICE) -> ExportTrac
         span.start_time_unix_nano, span.end_time_unix_nano = END - 1_250_000_000, END
         add(span.attributes, told)
     return request
+
+
+def decode(request: Any, signal: Any = "traces") -> tuple[list[Event], dict[str, int]]:
+    found = DECODER.decode(signal, request.SerializeToString(), json=False)
+    assert not isinstance(found, Rejection)
+    return found.events, {name: count for name, count in found.outcomes.items() if count}
+
+
+def one(told: Attributes, **changes: Any) -> Event:
+    """Return the event of one span; `changes` are made to the span."""
+    request = request_of(told)
+    for name, value in changes.items():
+        setattr(request.resource_spans[0].scope_spans[0].spans[0], name, value)
+    events, outcomes = decode(request)
+    assert outcomes == {"event": 1}
+    return events[0]
 
 
 CURRENT: Attributes = {

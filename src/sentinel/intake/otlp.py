@@ -5,7 +5,7 @@ same.  What an attribute means stands in `otlp_names`.  Every span is counted un
 it: an event, or nothing, because it is no call of a model.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
@@ -21,8 +21,10 @@ Signal = Literal["traces", "logs", "metrics"]
 SIGNALS: Final[tuple[Signal, ...]] = ("traces", "logs", "metrics")
 
 _CACHE_READ: Final = ("cache_read_input_tokens", "input_cache_read", "input_cached_tokens")
-_numbers: Final = msgspec.json.Decoder(dict[str, Any])
+_objects: Final = msgspec.json.Decoder(dict[str, Any])
 _texts: Final = msgspec.json.Decoder(str)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 class Telemetry(NamedTuple):
@@ -72,7 +74,7 @@ def _complete(
     event: Event, start: int, usage: str | None, cost: str | None, first: str | None
 ) -> None:
     """Add what Langfuse writes as JSON in a text, where nothing else has told it."""
-    tokens = _whole_numbers(usage)
+    tokens = {name: int(count) for name, count in _numbers_in(usage).items() if count % 1 == 0}
     if tokens and (event.prompt is None or event.prompt.tokens is None):
         asked = _side(tokens, "input", ("prompt_tokens",))
         if asked is not None:
@@ -90,20 +92,23 @@ def _complete(
     if read is not None:
         event.metadata = {"cache_read_tokens": read} | (event.metadata or {})
     if cost is not None and event.cost_usd is None:
-        event.cost_usd = _total_cost(cost)
+        dollars = _numbers_in(cost)
+        if dollars:
+            event.cost_usd = float(dollars.get("total", sum(dollars.values())))
     if first is not None and event.ttft_ms is None and start:
         event.ttft_ms = _milliseconds_after(start, first)
 
 
-def _whole_numbers(text: str | None) -> dict[str, int]:
+def _numbers_in(text: str | None) -> dict[str, int | float]:
+    """Return the numbers in a JSON object; what is none, or beyond a double, is passed over."""
     try:
-        found = _numbers.decode(text or "{}")
+        found = _objects.decode(text or "{}")
     except BAD_BYTES:
         return {}
     return {
-        name: int(value)
+        name: value
         for name, value in found.items()
-        if isinstance(value, int | float) and not isinstance(value, bool) and value == value // 1
+        if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
     }
 
 
@@ -114,23 +119,12 @@ def _side(tokens: dict[str, int], word: str, others: tuple[str, ...]) -> int | N
     return next((tokens[name] for name in (*others, f"{word}_tokens") if name in tokens), None)
 
 
-def _total_cost(text: str) -> float | None:
-    try:
-        found = _numbers.decode(text)
-    except BAD_BYTES:
-        return None
-    parts = {
-        name: float(value)
-        for name, value in found.items()
-        if isinstance(value, int | float) and not isinstance(value, bool)
-    }
-    return parts.get("total", sum(parts.values()) if parts else None)
-
-
 def _milliseconds_after(start: int, text: str) -> float | None:
+    """Return the milliseconds from a time to one in ISO 8601, in JSON or plain; no zone is UTC."""
     try:
         when = datetime.fromisoformat(_texts.decode(text) if text.startswith('"') else text)
-        passed = 1000 * when.timestamp() - start / 1e6
     except BAD_BYTES:
         return None
-    return passed if passed >= 0 else None
+    passed = (when if when.tzinfo else when.replace(tzinfo=UTC)) - _EPOCH
+    milliseconds = passed / _MILLISECOND - start / 1e6
+    return milliseconds if milliseconds >= 0 else None

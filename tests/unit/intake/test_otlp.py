@@ -4,10 +4,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
-    ExportMetricsServiceRequest,
-)
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from oracle.generations import (
@@ -17,33 +13,15 @@ from oracle.generations import (
     OLDER,
     OPEN_INFERENCE,
     OPEN_LLMETRY,
-    SERVICE,
     TOOK_MS,
     Attributes,
     add,
+    decode,
+    one,
     request_of,
 )
-from sentinel.intake import Intake, OtlpDecoder, canonical
-from sentinel.model.batch import Rejection
+from sentinel.intake import Intake, canonical
 from sentinel.model.event import Event
-
-DECODER = OtlpDecoder()
-
-
-def decode(request: Any, signal: Any = "traces") -> tuple[list[Event], dict[str, int]]:
-    found = DECODER.decode(signal, request.SerializeToString(), json=False)
-    assert not isinstance(found, Rejection)
-    return found.events, {name: count for name, count in found.outcomes.items() if count}
-
-
-def one(told: Attributes, **changes: Any) -> Event:
-    """Return the event of one span; `changes` are made to the span."""
-    request = request_of(told)
-    for name, value in changes.items():
-        setattr(request.resource_spans[0].scope_spans[0].spans[0], name, value)
-    events, outcomes = decode(request)
-    assert outcomes == {"event": 1}
-    return events[0]
 
 
 def of_span(change: Any, told: Attributes) -> Event:
@@ -128,6 +106,25 @@ def test_what_langfuse_writes_as_json_is_read() -> None:
     event = one(LANGFUSE | broken)
     assert event.prompt is not None
     assert (event.prompt.tokens, event.cost_usd, event.ttft_ms) == (None, None, None)
+
+
+ODD_JSON = (
+    *("", "null", "[1]", "{", '{"input":true}', '{"input":{"a":1}}', '{"input":"5"}'),
+    *('{"input":1.5}', '{"total":1e999}', '{"total":%s}' % ("9" * 400)),
+    *('"0001-01-01T00:00:00"', "9999-12-31"),
+)
+
+
+@pytest.mark.parametrize("odd", ODD_JSON)
+def test_odd_json_of_langfuse_is_passed_over(odd: str, intake: Intake) -> None:
+    names = ("usage_details", "cost_details", "completion_start_time")
+    event = one(LANGFUSE | {f"langfuse.observation.{name}": odd for name in names})
+    assert event.cost_usd in (None, 1.5)
+    assert event.prompt is not None
+    assert (event.prompt.tokens, event.total_tokens) == (None, None)
+    assert event.ttft_ms is None or event.ttft_ms > 1e9
+    batch, _ = intake.admit([event], offset=0, received_at=END + 1, record=True)
+    assert len(batch) == 1
 
 
 def test_structured_messages_are_their_contents() -> None:
@@ -342,45 +339,3 @@ def test_a_call_without_service_or_with_a_wrong_clock_is_refused(intake: Intake)
         (1, "negative", "$.latency_ms"),
         (2, "bad_time", "$.timestamp"),
     ]
-
-
-def test_a_log_record_is_an_event_where_it_tells_tokens_and_no_span_does() -> None:
-    request = ExportLogsServiceRequest()
-    group = request.resource_logs.add()
-    add(group.resource.attributes, SERVICE)
-    scope = group.scope_logs.add()
-    for flags, span_id, told in (
-        (0, b"", CURRENT),
-        (0, b"12345678", CURRENT),
-        (1, b"12345678", CURRENT),
-        (0, b"", {"gen_ai.system": "openai", "gen_ai.request.model": "m"}),
-        (0, b"", {"log.file": "x"}),
-    ):
-        record = scope.log_records.add(event_name="gen_ai.client.inference.operation.details")
-        record.observed_time_unix_nano = END
-        record.flags, record.span_id, record.trace_id = flags, span_id, bytes([7] * 16)
-        add(record.attributes, told)
-    events, outcomes = decode(request, "logs")
-    assert outcomes == {"event": 2, "told_by_span": 1, "no_usage": 1, "no_gen_ai": 1}
-    assert events[0].timestamp == datetime(2026, 1, 1, 0, 0, 1, 250_000, tzinfo=UTC)
-    assert (events[0].latency_ms, events[0].event_id) == (None, None)
-    assert events[1].event_id is not None
-
-
-def test_metrics_are_counted_and_become_no_events() -> None:
-    request = ExportMetricsServiceRequest()
-    scope = request.resource_metrics.add().scope_metrics.add()
-    scope.metrics.add(name="gen_ai.client.token.usage").histogram.data_points.add()
-    scope.metrics.add(name="gen_ai.client.operation.duration").histogram.data_points.add()
-    scope.metrics.add(name="process.cpu.time").sum.data_points.add()
-    assert decode(request, "metrics") == ([], {"gen_ai": 2, "no_gen_ai": 1})
-
-
-@pytest.mark.parametrize("signal", ["traces", "logs", "metrics"])
-def test_bytes_that_are_no_request_are_refused(signal: Any) -> None:
-    refused = DECODER.decode(signal, b"\x0a\x05abc", json=False)
-    assert isinstance(refused, Rejection)
-    assert (refused.code, refused.path) == ("not_protobuf", "$")
-    nothing = DECODER.decode(signal, b"", json=False)
-    assert not isinstance(nothing, Rejection)
-    assert nothing.events == []
