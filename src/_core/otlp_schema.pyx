@@ -88,7 +88,7 @@ cdef bint is_whole(int message, Piece piece, int depth) noexcept nogil:
     cdef int kind
     field.value = 0
     while piece.at < piece.end:
-        if not read_tag(&piece, &field):
+        if not read_tag(&piece, &field) or field.number == 0:
             return False
         if field.wire == GROUP:
             if not skip_group(&piece, field.number, depth):

@@ -43,9 +43,13 @@ cdef inline bint read_varint(
 
 
 cdef inline bint read_tag(Piece* rest, Field* out) noexcept nogil:
-    """Read number and wire type of a field; False where it is no tag."""
+    """Read number and wire type of a field; False where it is no tag.
+
+    No field has the number 0, and it is for the caller to say so: within groups, of which nothing
+    is read, the official parser does not mind.
+    """
     cdef uint64_t tag = 0
-    if not read_varint(rest, &tag, 5) or tag >> 32 != 0 or tag < 8:
+    if not read_varint(rest, &tag, 5) or tag >> 32 != 0:
         return False
     out.number = <uint32_t>(tag >> 3)
     out.wire = <int>(tag & 7)
@@ -112,7 +116,7 @@ cdef inline bint skip_group(Piece* rest, uint32_t number, int depth) noexcept no
 cdef inline bint next_field(Piece* rest, Field* out, int depth) noexcept nogil:
     """Read one field; a group is gone past.  False where the bytes are malformed."""
     out.value = 0
-    if not read_tag(rest, out):
+    if not read_tag(rest, out) or out.number == 0:
         return False
     if out.wire == GROUP:
         return skip_group(rest, out.number, depth)
