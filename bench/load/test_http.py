@@ -132,8 +132,9 @@ def script(tmp_path: Path) -> Path:
 
 def served(folder: Path, port: int) -> list[str]:
     config = folder / "sentinel.yaml"
+    api, otlp = {"bind_addr": f"127.0.0.1:{port}"}, {"enabled": False}
     config.write_text(
-        json.dumps({"data_dir": str(folder / "data"), "api": {"bind_addr": f"127.0.0.1:{port}"}})
+        json.dumps({"data_dir": str(folder / "data"), "api": api, "ingestion": {"otlp": otlp}})
     )
     return [sys.executable, "-m", "sentinel", "serve", "-c", str(config)]
 

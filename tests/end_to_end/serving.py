@@ -62,7 +62,9 @@ class Serving:
     def configure(self, config: Config) -> None:
         """Write the configuration: JSON, which is YAML too."""
         api = {"bind_addr": f"127.0.0.1:{self.port}"} | config.get("api", {})
-        whole = {"data_dir": str(self.data_dir)} | config | {"api": api}
+        # The port of OpenTelemetry is everybody's on this machine: only its own tests open one.
+        ingestion = {"otlp": {"enabled": False}} | config.get("ingestion", {})
+        whole = {"data_dir": str(self.data_dir)} | config | {"api": api, "ingestion": ingestion}
         self.config_file.write_text(json.dumps(whole))
 
     # The process

@@ -243,6 +243,7 @@ class Service:
         """Return the service as the routes see it."""
         return Desk(
             take=self.ingest.take,
+            take_otlp=self.ingest.take_otlp,
             act=self.ingest.act,
             telemetry=self.store.telemetry,
             anomalies=self.store.anomalies,

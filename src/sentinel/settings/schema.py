@@ -64,10 +64,20 @@ class Validation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = True
 
 
+class Otlp(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The port on which senders of OpenTelemetry look for a receiver by themselves."""
+
+    enabled: Annotated[bool, Meta(description="False: OTLP on the API's port only.")] = True
+    bind_addr: Annotated[
+        Address, Meta(description="host:port; in use already: a warning, and on without.")
+    ] = "127.0.0.1:4318"
+
+
 class Ingestion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where telemetry comes from and what is admitted."""
 
     kafka: Kafka | None = None
+    otlp: Otlp = field(default_factory=Otlp)
     parsing: Parsing = field(default_factory=Parsing)
     validation: Validation = field(default_factory=Validation)
 

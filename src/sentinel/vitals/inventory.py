@@ -42,6 +42,12 @@ FAMILIES: Final = {
     "validation_failures": Family(
         Counter, "validation_failures", "Events refused, or flagged over_limit.", ("reason",)
     ),
+    "otlp_records": Family(
+        Counter,
+        "otlp_records",
+        "Spans, log records and data points by what became of them.",
+        ("signal", "outcome"),
+    ),
     "event_states": Family(Counter, "events_state", "Events that were not ordinary.", ("state",)),
     "anomalies": Family(Counter, "anomalies_detected", "Votes.", ("severity", "detector")),
     "detection_latency": Family(
@@ -76,6 +82,7 @@ class Vitals:
     processed: Counter
     ingestion_errors: Counter
     validation_failures: Counter
+    otlp_records: Counter
     event_states: Counter
     anomalies: Counter
     detection_latency: Histogram
@@ -110,6 +117,12 @@ class Vitals:
             )
             setattr(self, attribute, made)
         self.build.labels(__version__).set(1)
+
+    def count_otlp(self, signal: str, outcomes: dict[str, int]) -> None:
+        """Count what an OTLP request held."""
+        for outcome, count in outcomes.items():
+            if count:
+                self.otlp_records.labels(signal, outcome).inc(count)
 
     def count_processed(self, tally: Tally[str]) -> None:
         """Count judged events by service."""
