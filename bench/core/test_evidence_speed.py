@@ -41,7 +41,7 @@ class Calls:
             "error": (rng.random(n) < 0.005).astype(float),
         }
         for name, column in columns.items():
-            self.values[:, METRICS.index(name)] = column  # type: ignore[call-overload]
+            self.values[:, METRICS.index(name)] = column
         self.finish = (rng.random(n) < 0.03).astype(np.uint8)
         self.user = rng.integers(1, 400, n).astype(np.uint32)
         self.session = np.zeros(n, np.uint32)

@@ -3,11 +3,13 @@
 from typing import TYPE_CHECKING
 
 from sentinel._core import evidence_records, records, reports
+from sentinel.detectors.channels import ARMED_LEVELS, CHANNELS
 from sentinel.errors import ForeignState, TornState
 from sentinel.model.batch import Key
 from sentinel.model.metric import METRICS
 
 if TYPE_CHECKING:
+    from sentinel._core.evidence import Evidence
     from sentinel._core.partition import Partition as Core
 
 _EVIDENCE = "evidence"
@@ -51,6 +53,28 @@ def title_of(record: bytes) -> tuple[str, int]:
 def _title_of(key: tuple[str | None, ...], of: str) -> str:
     prefix = [part for part in key[:2] if part is not None and part != "default"]
     return "/".join([*prefix, f"{key[2]}:{key[3] or '*'}:{of}"])
+
+
+_CHANNEL_OF = {
+    "latency_ms": "latency",
+    "ttft_ms": "ttft",
+    "prompt_tokens": "prompt",
+    "completion_tokens": "response",
+    "cost_usd": "cost",
+    "tokens_per_second": "speed",
+    "error": "errors",
+}
+"""The channel that tests a metric; the sum of tokens has none of its own."""
+
+
+def learning(evidence: "Evidence", key: tuple[str, ...], metric: int) -> str | None:
+    """Return how far the tests of a series are, in words; None where there are none."""
+    channel = _CHANNEL_OF.get(METRICS[metric])
+    learned = evidence.learned((key[0], key[1], key[2], key[3]))
+    if channel is None or learned is None:
+        return None
+    samples = learned[CHANNELS.index(channel)]
+    return "armed" if samples >= ARMED_LEVELS else f"learning {samples}/{ARMED_LEVELS}"
 
 
 def names(core: "Core") -> set[bytes]:
