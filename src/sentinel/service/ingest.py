@@ -86,6 +86,8 @@ class Ingest:
         flagged = int(batch.over_limit.sum())
         if flagged:
             self._vitals.validation_failures.labels("over_limit").inc(flagged)
+        for kind, count in batch.redacted.items():
+            self._vitals.redactions.labels(kind.lower()).inc(count)
         if len(batch):
             token = _Token(batch, self._loop.create_future())
             self._append(EVENTS, payload, received_at, tenant, token)

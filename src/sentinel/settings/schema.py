@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 
 from sentinel.detectors import DETECTORS, Cusum, DetectorName, Iqr, Mad, ZScore
+from sentinel.intake import problem_of
 from sentinel.settings.problems import show
 from sentinel.settings.unbuilt import (
     Address,
@@ -32,11 +33,11 @@ class Parsing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         int, Meta(ge=0, le=1_000_000, description="Characters kept; redacted first, then cut.")
     ] = 10_000
     enable_sanitization: Annotated[
-        bool, Meta(description="Take out the values that follow a word of sanitize_patterns.")
+        bool, Meta(description="Take secrets out of all text: keys, tokens, password=... pairs.")
     ] = True
     sanitize_patterns: Annotated[
         tuple[Annotated[str, Meta(min_length=1, max_length=256)], ...],
-        Meta(max_length=100, description="Words whose values are secret."),
+        Meta(max_length=100, description="Words that name secrets, beside those always known."),
     ] = ("password", "api_key", "secret")
 
 
@@ -60,8 +61,36 @@ class Validation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Meta(description="flag: admit, mark and judge. refuse: reject the event."),
     ] = "flag"
     enable_pii_detection: Annotated[
-        bool, Meta(description="Take personal data out of all text before anything is kept.")
+        bool, Meta(description="Take personal data out of all text: addresses, numbers, accounts.")
     ] = True
+
+
+class PrivacyPattern(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What else is personal."""
+
+    name: Annotated[
+        str,
+        Meta(pattern="^[A-Z][A-Z_]{1,15}$", description="Capitals and _; stands in placeholders."),
+    ]
+    pattern: Annotated[
+        str, Meta(min_length=1, max_length=1000, description="In the syntax of RE2.")
+    ]
+
+
+class Privacy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What of texts is kept."""
+
+    content: Annotated[
+        Literal["full", "redacted", "none"],
+        Meta(
+            description="Of prompts and answers: all, all but personal data and secrets, nothing; "
+            "with none no text of the metadata either."
+        ),
+    ] = "redacted"
+    patterns: Annotated[
+        tuple[PrivacyPattern, ...],
+        Meta(max_length=100, description="Taken out beside what is known to be personal."),
+    ] = ()
 
 
 class Ingestion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -194,6 +223,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     alerting: Alerting = field(default_factory=Alerting)
     api: Api = field(default_factory=Api)
     journal: JournalRetention = field(default_factory=JournalRetention)
+    privacy: Privacy = field(default_factory=Privacy)
 
     def unbuilt(self) -> list[str]:
         """Return the keys that are set, not switched off, and have no effect yet."""
@@ -237,6 +267,10 @@ def contradictions(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
             "got true, must be false: a position is committed together with the state it led to, "
             "so that a crash neither loses nor repeats an event",
         )
+    for number, one in enumerate(settings.privacy.patterns):
+        problem = problem_of(one.pattern)
+        if problem:
+            yield ((f"privacy.patterns[{number}].pattern",), problem)
     zone = settings.detection.time_zone
     if zone != "UTC":
         known = zoneinfo.available_timezones()

@@ -42,6 +42,9 @@ FAMILIES: Final = {
     "validation_failures": Family(
         Counter, "validation_failures", "Events refused, or flagged over_limit.", ("reason",)
     ),
+    "redactions": Family(
+        Counter, "redactions", "What was taken out of texts, unreadable texts too.", ("type",)
+    ),
     "event_states": Family(Counter, "events_state", "Events that were not ordinary.", ("state",)),
     "anomalies": Family(Counter, "anomalies_detected", "Votes.", ("severity", "detector")),
     "detection_latency": Family(
@@ -76,6 +79,7 @@ class Vitals:
     processed: Counter
     ingestion_errors: Counter
     validation_failures: Counter
+    redactions: Counter
     event_states: Counter
     anomalies: Counter
     detection_latency: Histogram

@@ -73,6 +73,8 @@ def test_an_event_comes_back_as_it_was(store: DuckDbStore) -> None:
         response_model=None,
         prompt_length=0,
         response_length=None,
+        prompt_text=None,
+        response_text=None,
         user_id="u-1",
         session_id=None,
         metadata=found.metadata,
