@@ -159,7 +159,7 @@ cdef inline bint find_ipv6(
 
 
 cdef inline bint find_in_link(
-        const uint8_t* s, Py_ssize_t n, Py_ssize_t i, Find* found) noexcept nogil:
+        const uint8_t* s, Py_ssize_t n, Py_ssize_t floor, Py_ssize_t i, Find* found) noexcept nogil:
     """Find what is secret in a URL whose colon stands at i: a password, an incoming webhook."""
     cdef Py_ssize_t host = i + 3, k, colon = -1
     if i + 4 > n or s[i + 1] != 47 or s[i + 2] != 47:
@@ -179,7 +179,9 @@ cdef inline bint find_in_link(
     if k - host > 50 and (memcmp(s + host, b"hooks.slack.com/", 16) == 0
                           or find_word(s, host, k, b".webhook.office.com/", 20)
                           or memcmp(s + host, b"discord.com/api/webhooks/", 25) == 0):
-        found.begin, found.end, found.kind = host, k, API_KEY
+        while i > floor and LETTERS[s[i - 1]] & (UPPER | LOWER) and i > host - 8:
+            i -= 1
+        found.begin, found.end, found.kind = i, k, API_KEY
         return True
     return False
 

@@ -176,6 +176,20 @@ cdef inline bint is_issued(const uint8_t* digit, int count) noexcept nogil:
     return two == 50 or 56 <= two <= 58 or four == 5893 or two == 63 or two == 67 or four == 604
 
 
+cdef inline bint is_article(const uint8_t* digit, int count) noexcept nogil:
+    """Tell whether the check digit is that of a barcode (EAN-13) or of a book (ISBN-10)."""
+    cdef int i, total = 0
+    if count == 13:
+        for i in range(13):
+            total += digit[i] * (3 if i & 1 else 1)
+        return total % 10 == 0
+    if count == 10:
+        for i in range(10):
+            total += digit[i] * (10 - i)
+        return total % 11 == 0
+    return False
+
+
 cdef inline int card(
         const uint8_t* s, Py_ssize_t n, Py_ssize_t floor, const Number* a) noexcept nogil:
     """Return how many groups, from the first, are a payment card; 0: none."""
@@ -195,7 +209,8 @@ cdef inline int card(
             break                       # only the last group is short
         if 12 <= count <= 19 and ends_clean(s, n, a.end[groups - 1]) \
                 and not (groups > 1 and size_of(a, groups) == 4 and a.between[groups] == between) \
-                and is_issued(a.digit, count) and luhn(a.digit, count):
+                and is_issued(a.digit, count) and luhn(a.digit, count) \
+                and not is_article(a.digit, count):
             best = groups
     return best
 
@@ -234,10 +249,13 @@ cdef inline bint is_ipv4(
     i = value_of(a, 0)
     if i == 0 or i == 127 or (i == 255 and value_of(a, 1) == 255):
         return False
+    if k - 2 >= floor and s[k - 1] == 47 and LETTERS[s[k - 2]] & (UPPER | LOWER) \
+            and LETTERS[s[run_start(s, floor, k - 1, UPPER | LOWER)]] & UPPER:
+        return False                    # Chrome/1.2.3.4
     if k - 2 >= floor and s[k - 1] == 61 and (60 <= s[k - 2] <= 62 or s[k - 2] == 126):
         return False                    # ==1.2.3.4, >=, ~=
     while k > floor and (s[k - 1] == 32 or s[k - 1] == 58 or s[k - 1] == 34 or s[k - 1] == 61):
         k -= 1
     return not (begins(s, n, k - 7, b"version", 7) or begins(s, n, k - 3, b"ver", 3)
                 or begins(s, n, k - 7, b"release", 7) or begins(s, n, k - 5, b"build", 5)
-                or begins(s, n, k - 4, b"ver.", 4))
+                or begins(s, n, k - 4, b"ver.", 4) or begins(s, n, k - 2, b"rv", 2))

@@ -153,10 +153,15 @@ cdef inline bint is_plain(
         return size > 1 and (s[begin + 1] == 123 or s[begin + 1] == 40
                              or run_end(s, end, begin + 1, UPPER | LOWER | WORD) == end
                              and count_of(s, begin, end, DIGIT) == 0)
-    if distinct(s, begin, end) == 1 and (c == 42 or c == 46 or lower(c) == 120 or c == 45):
-        return True                                                         # ****, xxxx
+    if c == 42 or c == 46 or lower(c) == 120 or c == 45:                    # ****, xxxx
+        i = begin
+        while i < end and s[i] == c:
+            i += 1
+        if i == end or (i > begin + 3 and not LETTERS[s[i]] & WORD):
+            return True
     while size > 1 and (s[begin + size - 1] == 46 or s[begin + size - 1] == 44
-                        or s[begin + size - 1] == 63 or s[begin + size - 1] == 33):
+                        or s[begin + size - 1] == 63 or s[begin + size - 1] == 33
+                        or s[begin + size - 1] >= 128):
         size -= 1
     for w in range(PLAIN_WORDS if in_prose else CODE_WORDS):
         if plain_words[w].size == size and begins(s, end, begin, plain_words[w].word, size):

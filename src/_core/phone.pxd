@@ -83,6 +83,15 @@ cdef inline int hint(const uint8_t* s, Py_ssize_t floor, Py_ssize_t i) noexcept 
     return says
 
 
+cdef inline bint in_chinese(const uint8_t* s, Py_ssize_t floor, Py_ssize_t i) noexcept nogil:
+    """Tell whether a character of Chinese, Japanese or Korean stands in the 40 bytes before i."""
+    cdef Py_ssize_t k
+    for k in range(max(floor, i - LOOK_BACK), i):
+        if 0xE3 <= s[k] <= 0xED:
+            return True
+    return False
+
+
 cdef inline int country_digits(const Number* a, int at) noexcept nogil:
     """Return how many digits the country code has that begins at digit `at`; 0: there is none."""
     cdef int two = a.digit[at] * 10 + a.digit[at + 1]
@@ -107,9 +116,9 @@ cdef inline int longest(const Number* a, int at) noexcept nogil:
         return 11
     if two == 45 or two == 47:
         return 10
-    if two == 44 or two == 91 or two == 39 or two == 81 or two == 82 or two == 46 or two == 52:
+    if two == 44 or two == 91 or two == 81 or two == 82 or two == 46 or two == 52:
         return 12
-    return 13 if two == 49 or two == 55 or two == 86 else MOST
+    return 13 if two == 49 or two == 39 or two == 55 or two == 86 else MOST
 
 
 cdef inline int international(
@@ -123,9 +132,6 @@ cdef inline int international(
         count = a.first[groups + 1] - skip
         # (0): a digit that is dialled at home only
         if count > most + (groups > 0 and a.groups > 1 and size_of(a, 1) == 1):
-            break
-        if groups > 1 and size_of(a, groups) == 4 and a.between[groups] == BLANK \
-                and (value_of(a, groups) - 1900) / 200 == 0 and count > most - 2:
             break
         groups += 1
     if groups == 0 or a.first[groups] - skip < 8 or not ends_clean(s, n, a.end[groups - 1]):
@@ -173,7 +179,7 @@ cdef inline int with_trunk_zero(const Number* a, bint bracket) noexcept nogil:
     count = a.first[groups]
     if groups < 2 or count < 9 or is_date(a):
         return 0
-    if groups == 2 and size_of(a, 1) < 4:
+    if (groups == 2 and size_of(a, 1) < 4) or (groups > 2 and count > 11):
         return 0
     if a.between[1] & SLASH and size_of(a, 1) < 4:
         return 0
@@ -189,8 +195,14 @@ cdef inline int of_known_shape(const Number* a, bint bracket) noexcept nogil:
     if bracket and between & BRACKET and first == 0 and a.groups > 1 and one + two >= 9 \
             and two >= 5:
         return 2                                                    # (030) 1234567
+    if a.groups == 1 and first == 0 and a.digit[1] > 0 and 10 <= one <= 11 \
+            and not is_article(a.digit, one):
+        return 1                                                    # 07700900123
     if between == DOT or between & ~(BLANK | DASH):
         return 0
+    if one == 2 and between == BLANK and 4 <= two <= 5 and three == 4 and a.between[2] == DASH \
+            and first > 0:
+        return 3                                                    # 11 91234-5678
     if one == 3 and two == 4 and three == 4 and first == 1 and a.digit[1] > 2 \
             and a.between[2] == between:
         return 3                                                    # 138 0013 8000
@@ -251,8 +263,11 @@ cdef inline bint find_phone(
     i -= plus
     if plus:
         groups = international(s, n, a, 0)
-    elif a.digit[0] == 0 and a.digit[1] == 0 and size_of(a, 0) >= 2 and a.groups > 1:
+    elif a.digit[0] == 0 and a.digit[1] == 0 and a.groups > 1 \
+            and (size_of(a, 0) == 2 or size_of(a, 0) > 3):
         groups = international(s, n, a, 2)
+        if groups and hint(s, floor, i) & SAYS_OTHER:
+            return False
     if groups == 0:
         groups = american(a, bracket)
         if groups == 0:
@@ -262,6 +277,9 @@ cdef inline bint find_phone(
         says = hint(s, floor, i)
         if says & SAYS_OTHER and not says & SAYS_PHONE:
             return False
+        if groups == 0 and a.first[1] == 11 and a.digit[0] == 1 and a.digit[1] > 2 \
+                and in_chinese(s, floor, i):
+            groups = 1                                              # 13800138000
         if groups == 0 and says & (SAYS_PHONE | SAYS_CALL):
             groups = by_its_name(a, says)
         if groups == 0:

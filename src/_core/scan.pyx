@@ -110,7 +110,7 @@ cdef Py_ssize_t look_at(
             name -= 1
         if name > floor and placeholder_end(s, n, name - 1) > i:
             return placeholder_end(s, n, name - 1)
-        if not find_in_link(s, n, i, found) and not find_pair(s, n, floor, i, words, found):
+        if not find_in_link(s, n, floor, i, found) and not find_pair(s, n, floor, i, words, found):
             find_ipv6(s, n, floor, i, found)
     elif c == 61 or c == 62:
         find_pair(s, n, floor, i, words, found)

@@ -220,11 +220,9 @@ cdef inline Py_ssize_t find_token(
         if w + before < n and memcmp(s + w, prefixes[p - 1].text, before) == 0 and take_key(
                 w, body_end(s, n, w + before, prefixes[p - 1].of, prefixes[p - 1].least,
                             prefixes[p - 1].most), found):
-            if s[w] == 115 or s[w] == 120:      # sk- and xox begin ordinary words too
-                if not is_random(s, w + before, found.end):
-                    found.kind = NOTHING
-            if found.kind != NOTHING:
+            if before > 3 or (s[w] != 115 and s[w] != 120) or is_random(s, w + before, found.end):
                 return w
+            found.kind = NOTHING                # sk- and xox begin ordinary words too
         p = prefix_next[p - 1]
     if w > floor and s[w - 1] == 46:
         for p in range(DOTTED_PREFIXES):
