@@ -29,6 +29,7 @@ cdef struct SecretWords:
     SecretWord word[WORDS_MOST]
     short head[256]         # words by first byte, 0: none
     short next[WORDS_MOST]
+    uint8_t begins[1024]    # by the low five bits of the first two bytes: 1 where a word has them
 
 cdef struct Name:
     int size
@@ -69,14 +70,22 @@ cdef extern from *:
     int PLAIN_WORDS, CODE_WORDS
 
 
+cdef inline int two_bytes(const uint8_t* text) noexcept nogil:
+    """Return a number of ten bits for two bytes; words have at least two."""
+    return (text[0] & 31) << 5 | (text[1] & 31)
+
+
 cdef inline void index_words(SecretWords* words) noexcept nogil:
     """Make the table be entered by the first byte of a word."""
     cdef int w
     cdef uint8_t first
     for w in range(256):
         words.head[w] = 0
+    for w in range(1024):
+        words.begins[w] = 0
     for w in range(words.count - 1, -1, -1):
         first = words.word[w].text[0]
+        words.begins[two_bytes(words.word[w].text)] = 1
         words.next[w] = words.head[first]
         words.head[first] = <short>(w + 1)
 
@@ -118,7 +127,9 @@ cdef inline int says_of(const Name* name, const SecretWords* words) noexcept nog
     """Return what the name says of its value, the strongest word first."""
     cdef int at, w, end, says = HARMLESS
     cdef const SecretWord* word
-    for at in range(name.size):
+    for at in range(name.size - 1):
+        if not words.begins[two_bytes(name.text + at)]:
+            continue
         w = words.head[name.text[at]]
         while w:
             word = &words.word[w - 1]

@@ -263,6 +263,8 @@ cdef inline bint find_phone(
     i -= plus
     if plus:
         groups = international(s, n, a, 0)
+    elif is_date(a):
+        return False
     elif a.digit[0] == 0 and a.digit[1] == 0 and a.groups > 1 \
             and (size_of(a, 0) == 2 or size_of(a, 0) > 3):
         groups = international(s, n, a, 2)

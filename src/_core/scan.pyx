@@ -220,8 +220,8 @@ cdef class Scanner:
     cdef int add_word(self, str word, int says) except -1:
         """Take up a word; what is not a letter or digit in it does not count."""
         cdef bytes text = "".join(c for c in word.lower() if c not in "_-. ").encode()
-        if not text or self.words.count == WORDS_MOST:
-            raise ValueError("an empty word for secrets" if not text else "too many words")
+        if len(text) < 2 or self.words.count == WORDS_MOST:
+            raise ValueError(f"word {word!r}: too short" if len(text) < 2 else "too many words")
         self.kept.append(text)
         self.words.word[self.words.count].text = text
         self.words.word[self.words.count].size = len(text)
@@ -229,10 +229,10 @@ cdef class Scanner:
         self.words.count += 1
         return 0
 
-    def clean(self, str text not None, list counts=None):
+    def clean(self, str text not None, tally=None):
         """Return the text with placeholders for what is found, the same object if nothing is.
 
-        Adds to `counts`, by kind.  Raises UnicodeEncodeError for half a surrogate pair.
+        Counts in `tally`, by kind.  Raises UnicodeEncodeError for half a surrogate pair.
         """
         cdef Py_ssize_t n, i
         cdef const uint8_t* s = <const uint8_t*>PyUnicode_AsUTF8AndSize(text, &n)
@@ -250,9 +250,10 @@ cdef class Scanner:
             if out == NULL:
                 raise MemoryError
             n = write(self.key, s, n, &finds, self.names, out)
-            if counts is not None:
+            if tally is not None:
                 for i in range(finds.count):
-                    counts[finds.item[i].kind] += 1
+                    name = KIND_NAMES[finds.item[i].kind]
+                    tally[name] = tally.get(name, 0) + 1
             return PyUnicode_DecodeUTF8(<const char*>out, n, NULL)
         finally:
             free(out)

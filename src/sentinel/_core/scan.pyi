@@ -22,10 +22,10 @@ class Scanner:
         weak: Iterable[str] = (),
         providers: Iterable[str] = (),
     ) -> None: ...
-    def clean(self, text: str, counts: list[int] | None = None) -> str:
+    def clean(self, text: str, tally: dict[str, int] | None = None) -> str:
         """Return the text with placeholders for what is found, the same object if nothing is.
 
-        Adds to `counts`, by kind.  Raises UnicodeEncodeError for half a surrogate pair.
+        Counts in `tally`, by kind.  Raises UnicodeEncodeError for half a surrogate pair.
         """
 
     def spans(self, text: str) -> list[tuple[int, int, str]]:

@@ -9,7 +9,7 @@ from collections import Counter
 from hashlib import blake2b
 from typing import Final
 
-from sentinel._core.scan import KIND_NAMES, Scanner
+from sentinel._core.scan import Scanner
 from sentinel.intake.patterns import Patterns
 from sentinel.intake.secret_names import PROVIDERS, STRONG, WEAK
 from sentinel.intake.settings import IntakeSettings
@@ -34,7 +34,8 @@ class TextCleaner:
         self._scanner = Scanner(
             blake2b(key, digest_size=16, person=b"sentinel text").digest(),
             (*personal, *secret),
-            strong=(*STRONG, *settings.sanitize_patterns),
+            # A word of one letter says something as a key, and nothing in a text.
+            strong=(*STRONG, *(w for w in settings.sanitize_patterns if len(plain(w)) > 1)),
             weak=WEAK,
             providers=PROVIDERS,
         )
@@ -47,16 +48,17 @@ class TextCleaner:
         `before` is text that stands before it and says what it means, such as a key and a colon; it
         is clean, and no part of the answer.
         """
-        whole = before + text
+        whole, most = before + text, self._max_length + len(before)
         for _ in range(_PASSES):
             try:
                 clean = self._pass(whole, tally)
             except UnicodeEncodeError:  # half a surrogate pair
                 break
-            most = self._max_length + len(before)
             if len(clean) > most:
                 clean = _cut(clean, most)
-            if clean == whole:
+            if clean is whole or clean == whole:
+                if not before:
+                    return clean
                 return clean[len(before) :] if clean.startswith(before) else None
             whole = clean
         tally[UNREADABLE] += 1
@@ -65,6 +67,8 @@ class TextCleaner:
     def is_clean(self, text: str) -> bool:
         """Tell whether a pass would change nothing."""
         try:
+            if self._patterns is None:
+                return self._scanner.clean(text) is text
             return self._pass(text, Counter()) == text
         except UnicodeEncodeError:
             return False
@@ -81,10 +85,7 @@ class TextCleaner:
         return self._scanner.names_secret(name)
 
     def _pass(self, text: str, tally: Counter[str]) -> str:
-        counts = [0] * len(KIND_NAMES)
-        clean = self._scanner.clean(text, counts)
-        if clean is not text:
-            tally.update({k: n for k, n in zip(KIND_NAMES, counts, strict=True) if n})
+        clean = self._scanner.clean(text, tally)
         return clean if self._patterns is None else self._by_patterns(clean, tally)
 
     def _by_patterns(self, text: str, tally: Counter[str]) -> str:
@@ -100,6 +101,11 @@ class TextCleaner:
             pieces += [self._patterns.replace(text[at : found.start()], stand_in), found[0]]
             at = found.end()
         return "".join([*pieces, self._patterns.replace(text[at:], stand_in)])
+
+
+def plain(name: str) -> str:
+    """Return a name in lower case, without what separates words; letters that fold are one."""
+    return "".join(c for c in name.upper().casefold() if c not in "_-. \t")
 
 
 def _cut(text: str, length: int) -> str:

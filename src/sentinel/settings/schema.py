@@ -71,10 +71,10 @@ class PrivacyPattern(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     name: Annotated[
         str,
         Meta(pattern="^[A-Z][A-Z_]{1,15}$", description="Capitals and _; stands in placeholders."),
-    ]
+    ] = "CUSTOM"
     pattern: Annotated[
-        str, Meta(min_length=1, max_length=1000, description="In the syntax of RE2.")
-    ]
+        str, Meta(max_length=1000, description="Required; in the syntax of RE2.")
+    ] = ""
 
 
 class Privacy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -268,9 +268,9 @@ def contradictions(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
             "so that a crash neither loses nor repeats an event",
         )
     for number, one in enumerate(settings.privacy.patterns):
-        problem = problem_of(one.pattern)
+        problem = problem_of(one.pattern) if one.pattern else "absent, but required"
         if problem:
-            yield ((f"privacy.patterns[{number}].pattern",), problem)
+            yield ("privacy.patterns",), f"pattern {number}: {problem}"
     zone = settings.detection.time_zone
     if zone != "UTC":
         known = zoneinfo.available_timezones()

@@ -183,6 +183,13 @@ def test_metadata_keeps_nothing_personal(metadata: dict[str, Any]) -> None:
         assert canary not in cleaned
 
 
+@pytest.mark.parametrize("word", ["x", "-", "é", "my word"])
+def test_any_configured_word_names_a_secret_in_metadata(word: str) -> None:
+    settings: dict[str, Any] = {"sanitize_patterns": (word,)}
+    assert "hunter2" not in repr(metadata_of({f"a {word} b": "hunter2"}, **settings))
+    assert metadata_of({"region": "eu"}, sanitize_patterns=("my word",)) == {"region": "eu"}
+
+
 def test_metadata_without_any_is_kept_as_it_is() -> None:
     metadata = {"region": "eu", "n": 5, "x": 0.25, "flag": True, "nothing": None, "id": "abc-123"}
     assert metadata_of(metadata) is metadata
