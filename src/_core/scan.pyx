@@ -26,6 +26,8 @@ KIND_NAMES = ("", "EMAIL", "PHONE", "CARD", "IBAN", "SSN", "IP", "API_KEY", "JWT
 cdef enum:
     PLACEHOLDER_MOST = 24   # bytes: a kind of at most 16, and eight more
     NAME_ROOM = 20
+    PASSES = 8              # two or three are enough but for a text made to need more
+    ALONE = 1 << 14         # bytes from which on others run meanwhile: a scan of less is short
 
 index_hints()
 index_prefixes()
@@ -67,6 +69,8 @@ cdef Py_ssize_t look_at_digit(
         return i
     if not starts_clean(s, floor, i) or read_number(s, n, i, &a) == 0:
         return run_end(s, n, i, DIGIT)
+    if a.first[a.groups] < 7 and a.groups < 4:
+        return a.end[0]                 # too few digits for anything, 1.1.1.1 apart
     groups = card(s, n, floor, &a)
     found.begin = i
     if groups:
@@ -232,29 +236,39 @@ cdef class Scanner:
     def clean(self, str text not None, tally=None):
         """Return the text with placeholders for what is found, the same object if nothing is.
 
-        Counts in `tally`, by kind.  Raises UnicodeEncodeError for half a surrogate pair.
+        Goes on until a pass finds nothing; None after too many.  Counts in `tally`, by kind.
+        Raises UnicodeEncodeError for half a surrogate pair.
         """
         cdef Py_ssize_t n, i
         cdef const uint8_t* s = <const uint8_t*>PyUnicode_AsUTF8AndSize(text, &n)
         cdef Finds finds
         cdef uint8_t* out = NULL
+        cdef uint8_t* more
+        cdef int passes
         if next_trigger(s, n, 0) == n:
             return text
-        finds.item, finds.count, finds.room = NULL, 0, 0
+        finds.item, finds.room = NULL, 0
         try:
-            with nogil:
-                scan(s, n, self.kinds, &self.words, &finds)
-            if finds.count == 0:
-                return text
-            out = <uint8_t*>malloc(n + finds.count * PLACEHOLDER_MOST)
-            if out == NULL:
-                raise MemoryError
-            n = write(self.key, s, n, &finds, self.names, out)
-            if tally is not None:
-                for i in range(finds.count):
-                    name = KIND_NAMES[finds.item[i].kind]
-                    tally[name] = tally.get(name, 0) + 1
-            return PyUnicode_DecodeUTF8(<const char*>out, n, NULL)
+            for passes in range(PASSES):
+                finds.count = 0
+                if n < ALONE:
+                    scan(s, n, self.kinds, &self.words, &finds)
+                else:
+                    with nogil:
+                        scan(s, n, self.kinds, &self.words, &finds)
+                if finds.count == 0:
+                    return text if passes == 0 else PyUnicode_DecodeUTF8(<const char*>s, n, NULL)
+                more = <uint8_t*>malloc(n + finds.count * PLACEHOLDER_MOST)
+                if more == NULL:
+                    raise MemoryError
+                n = write(self.key, s, n, &finds, self.names, more)
+                free(out)
+                s = out = more
+                if tally is not None:
+                    for i in range(finds.count):
+                        name = KIND_NAMES[finds.item[i].kind]
+                        tally[name] = tally.get(name, 0) + 1
+            return None
         finally:
             free(out)
             free(finds.item)

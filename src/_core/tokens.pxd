@@ -207,6 +207,9 @@ cdef inline Py_ssize_t find_token(
     w = run_start(s, max(floor, i - PREFIX_BACK), i, TOKEN)
     end = run_end(s, min(n, i + BODY_MOST), i, TOKEN)
     looked[0] = end
+    if end - w < 12 and not (end + 1 < n and (
+            LETTERS[s[end]] & DOTTED or s[end] == 124 or (s[end] == 58 and s[end + 1] == 65))):
+        return w                                # too short, and nothing that belongs to it follows
     while w < i and s[w] == 45:
         w += 1                                  # the dashes of an option
     if w > floor and LETTERS[s[w - 1]] & WORD:

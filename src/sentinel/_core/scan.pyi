@@ -22,10 +22,11 @@ class Scanner:
         weak: Iterable[str] = (),
         providers: Iterable[str] = (),
     ) -> None: ...
-    def clean(self, text: str, tally: dict[str, int] | None = None) -> str:
+    def clean(self, text: str, tally: dict[str, int] | None = None) -> str | None:
         """Return the text with placeholders for what is found, the same object if nothing is.
 
-        Counts in `tally`, by kind.  Raises UnicodeEncodeError for half a surrogate pair.
+        Goes on until a pass finds nothing; None after too many.  Counts in `tally`, by kind.
+        Raises UnicodeEncodeError for half a surrogate pair.
         """
 
     def spans(self, text: str) -> list[tuple[int, int, str]]:

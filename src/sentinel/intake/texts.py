@@ -50,13 +50,12 @@ class TextCleaner:
         """
         whole, most = before + text, self._max_length + len(before)
         for _ in range(_PASSES):
-            try:
-                clean = self._pass(whole, tally)
-            except UnicodeEncodeError:  # half a surrogate pair
+            clean = self._pass(whole, tally)
+            if clean is None:
                 break
             if len(clean) > most:
                 clean = _cut(clean, most)
-            if clean is whole or clean == whole:
+            elif self._patterns is None or clean == whole:
                 if not before:
                     return clean
                 return clean[len(before) :] if clean.startswith(before) else None
@@ -66,12 +65,7 @@ class TextCleaner:
 
     def is_clean(self, text: str) -> bool:
         """Tell whether a pass would change nothing."""
-        try:
-            if self._patterns is None:
-                return self._scanner.clean(text) is text
-            return self._pass(text, Counter()) == text
-        except UnicodeEncodeError:
-            return False
+        return self._pass(text, None) == text
 
     def stand_in(self, value: str, tally: Counter[str]) -> str:
         """Return the placeholder of a value that is secret because of its name."""
@@ -84,9 +78,14 @@ class TextCleaner:
         """Tell whether a name says that its value is secret."""
         return self._scanner.names_secret(name)
 
-    def _pass(self, text: str, tally: Counter[str]) -> str:
-        clean = self._scanner.clean(text, tally)
-        return clean if self._patterns is None else self._by_patterns(clean, tally)
+    def _pass(self, text: str, tally: Counter[str] | None) -> str | None:
+        try:
+            clean = self._scanner.clean(text, tally)
+        except UnicodeEncodeError:  # half a surrogate pair
+            return None
+        if clean is None or self._patterns is None:
+            return clean
+        return self._by_patterns(clean, Counter() if tally is None else tally)
 
     def _by_patterns(self, text: str, tally: Counter[str]) -> str:
         """Apply the configured patterns to what stands between placeholders."""
