@@ -214,18 +214,25 @@ cdef inline int read_text(PyObject* side, const Py_ssize_t* at, double* tokens) 
     return FINE if kind == FINE else kind * 64 + 2
 
 
-cdef inline int drop_text(PyObject* side, const Py_ssize_t* at) except -1:
-    """Take the text out of a prompt or response; its length in characters stays."""
+cdef inline bint hide_text(PyObject* side, const Py_ssize_t* at, bint keep) except -1:
+    """Note the length of a prompt or response in characters, and take its text out.
+
+    A length that is there already stays: of a text that was redacted or cut it tells the whole.
+    With `keep` a text stays, and the answer is False.
+    """
     cdef PyObject* text
     if side == NULL:
-        return 0
+        return True
     text = slot(side, at[0])
-    if text != NULL:
+    if text == NULL:
+        return True
+    if slot(side, at[1]) == NULL:
         length = PyUnicode_GET_LENGTH(text) if PyUnicode_CheckExact(text) else 0
         size = <object>length
         put(side, at[1], <PyObject*>size)
+    if not keep:
         put(side, at[0], Py_None)
-    return 0
+    return not keep
 
 
 cdef inline bint hide_id(PyObject* event, Py_ssize_t at, PyObject* known) except -1:

@@ -201,7 +201,17 @@ class Partition:
             n, mean, stddev, q1, median, q3, mad, p95, p99 = numbers
             found.append(
                 BaselineSummary(
-                    *named[0], METRICS[named[1]], n, mean, stddev, q1, median, q3, mad, p95, p99,
+                    *named[0],
+                    METRICS[named[1]],
+                    n,
+                    mean,
+                    stddev,
+                    q1,
+                    median,
+                    q3,
+                    mad,
+                    p95,
+                    p99,
                     state.learning(self._core.evidence, *named),
                 )
             )

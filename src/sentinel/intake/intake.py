@@ -3,6 +3,7 @@
 body -> decode -> read (one form, columns) -> admit -> redact -> Batch
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
@@ -143,8 +144,9 @@ class Intake:
         n = len(events)
         offset = np.full(n, where.offset) if where.record else ordinal + where.offset
         index = np.arange(n, dtype=np.int32) if where.record else np.zeros(n, np.int32)
-        self._identify(events, columns, offset, index, where.fresh_id)
-        self._redactor.redact(events)
+        redacted: Counter[str] = Counter()
+        self._identify(events, columns, (offset, index), where.fresh_id, redacted)
+        self._redactor.redact(events, redacted)
         finish, user, session = self._marker.read(events)
         time = columns.time * 1000
         received = time if where.received_at is None else np.full(n, now * 1000)
@@ -164,6 +166,7 @@ class Intake:
             user=user,
             session=session,
             partition=self._partition,
+            redacted=redacted,
         )
         return batch, rejections
 
@@ -171,9 +174,9 @@ class Intake:
         self,
         events: list[Event],
         columns: Columns,
-        offset: NDArray[np.int64],
-        index: NDArray[np.int32],
+        place: tuple[NDArray[np.int64], NDArray[np.int32]],
         fresh_id: Callable[[], str] | None,
+        redacted: Counter[str],
     ) -> None:
         """Give ids to the events that have none, and 128 bits to the ids that are no uuid."""
         if not np.count_nonzero(columns.id_source):
@@ -184,8 +187,10 @@ class Intake:
                 event.event_id = (
                     fresh_id()
                     if fresh_id is not None
-                    else self._position_ids.at(int(offset[row]), int(index[row]))
+                    else self._position_ids.at(int(place[0][row]), int(place[1][row]))
                 )
+            else:
+                event.event_id = self._redactor.clean_id(event.event_id, redacted)
             columns.id_high[row], columns.id_low[row] = bits_of(event.event_id)
 
 

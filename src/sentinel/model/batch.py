@@ -1,6 +1,6 @@
 """A batch: events that were admitted together, as columns beside the events themselves."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from msgspec import Struct, structs
@@ -48,6 +48,8 @@ class Batch(Struct, frozen=True):
     """Hash of the user's pseudonym; 0 where not said."""
     session: NDArray[np.uint32]
     partition: int = 0
+    redacted: dict[str, int] = {}
+    """How much was taken out of texts on the way in, by kind."""
 
     def moved_to(self, offset: int) -> "Batch":
         """Return the batch as one record of a log, at its offset."""
@@ -69,12 +71,15 @@ def concatenated(batches: list[Batch]) -> Batch:
     renumbered = [
         np.array([codes[name] for name in batch.keys], np.int32)[batch.key] for batch in batches
     ]
+    columns: dict[str, Any] = {
+        name: np.concatenate([getattr(batch, name) for batch in batches]) for name in _COLUMNS
+    }
     return Batch(
         events=[event for batch in batches for event in batch.events],
         keys=list(codes),
         key=np.concatenate(renumbered),
-        **{name: np.concatenate([getattr(batch, name) for batch in batches]) for name in _COLUMNS},
         partition=batches[0].partition,
+        **columns,
     )
 
 

@@ -44,6 +44,8 @@ class Counts(Struct):
     """By code."""
     states: Counter[str] = field(default_factory=Counter)
     """Repeated, late, stale, overflowed, unjudged events."""
+    redacted: Counter[str] = field(default_factory=Counter)
+    """What was taken out of texts, by kind."""
     first_rejections: list[Rejection] = field(default_factory=list)
     """The first few, to show."""
 
@@ -138,6 +140,7 @@ class Replay:
         counts.anomalies += len(judgement.anomalies)
         counts.alerts += len(alerts)
         counts.states.update(judgement.counts())
+        counts.redacted.update(batch.redacted)
         for event in judgement.incident_events:
             counts.opened += event.kind == "open"
             counts.resolved += event.kind == "close"

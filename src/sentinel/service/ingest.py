@@ -117,6 +117,8 @@ class Ingest:
         flagged = int(taken.batch.over_limit.sum())
         if flagged:
             self._vitals.validation_failures.labels("over_limit").inc(flagged)
+        for kind, count in taken.batch.redacted.items():
+            self._vitals.redactions.labels(kind.lower()).inc(count)
         if len(taken.batch):
             token = _Token(taken.batch, self._loop.create_future())
             self._append(EVENTS, taken.payload, received_at, tenant, token)

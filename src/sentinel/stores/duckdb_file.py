@@ -21,6 +21,7 @@ from sentinel.errors import ForeignState, StateError, StoreBusy, TornState
 from sentinel.stores.queries import LIMIT_MAX, Statement
 from sentinel.stores.rows import Block, Place
 from sentinel.stores.tables import (
+    ADDED,
     ANOMALIES,
     FORMAT,
     INCIDENTS,
@@ -247,6 +248,8 @@ class DuckDbFile:
             connection.execute("INSERT INTO about VALUES (?)", [FORMAT])
         for table in TABLES:
             connection.execute(table.create())
+        for column in ADDED:
+            connection.execute(f"ALTER TABLE telemetry ADD COLUMN IF NOT EXISTS {column} VARCHAR")
         connection.execute(
             "CREATE TABLE IF NOT EXISTS cursors"
             " (log_id VARCHAR, next_offset BIGINT, next_index INTEGER)"

@@ -219,6 +219,8 @@ class ArrowRows:
         columns["response_length"] = pa.array(
             [a.length if a else None for a in answers], pa.int64()
         )
+        columns["prompt_text"] = self._texts([p.text if p else None for p in prompts])
+        columns["response_text"] = self._texts([a.text if a else None for a in answers])
         columns["metadata"] = self._metadata([event.metadata or None for event in events])
         columns["flags"] = pa.DictionaryArray.from_arrays(
             pa.array((_joined([part.state for part in parts]) & _FLAG_BITS).astype(np.int8)),

@@ -31,7 +31,7 @@ class Retention(Struct, frozen=True, kw_only=True):
 
 
 class StoredEvent(Struct, frozen=True, gc=False):
-    """One event as it is kept; texts of prompts and answers are not."""
+    """One event as it is kept."""
 
     offset: int
     index: int
@@ -58,8 +58,11 @@ class StoredEvent(Struct, frozen=True, gc=False):
     response_model: str | None
     """The model that answered, where it differs in name from the one asked."""
     prompt_length: int | None
-    """Characters; the text itself is not kept."""
+    """Characters of the whole text."""
     response_length: int | None
+    prompt_text: str | None
+    """As `privacy.content` lets it be kept: redacted, and cut."""
+    response_text: str | None
     user_id: str | None
     """A pseudonym, as `session_id` is."""
     session_id: str | None
@@ -91,6 +94,9 @@ def quoted(name: str) -> str:
     return f'"{name}"'
 
 
+ADDED: Final = ("prompt_text", "response_text")
+"""Columns of telemetry that files of the first days lack; they are added when one is opened."""
+
 _POSITION: Final = {"offset": "BIGINT", "index": "INTEGER"}
 _KEY: Final = dict.fromkeys(("tenant", "environment", "service", "model"), "VARCHAR")
 
@@ -110,6 +116,7 @@ TELEMETRY: Final = Table(
         **dict.fromkeys(("error_classes", "finish_reason", "response_model"), "VARCHAR"),
         **dict.fromkeys(("prompt_length", "response_length"), "BIGINT"),
         **dict.fromkeys(("user_id", "session_id", "metadata", "flags"), "VARCHAR"),
+        **dict.fromkeys(ADDED, "VARCHAR"),
     },
     order=("timestamp", "offset", "index"),
     read=StoredEvent.__struct_fields__,

@@ -48,6 +48,9 @@ FAMILIES: Final = {
         "Spans, log records and data points by what became of them.",
         ("signal", "outcome"),
     ),
+    "redactions": Family(
+        Counter, "redactions", "What was taken out of texts, unreadable texts too.", ("type",)
+    ),
     "event_states": Family(Counter, "events_state", "Events that were not ordinary.", ("state",)),
     "anomalies": Family(Counter, "anomalies_detected", "Votes.", ("severity", "detector")),
     "detection_latency": Family(
@@ -83,6 +86,7 @@ class Vitals:
     ingestion_errors: Counter
     validation_failures: Counter
     otlp_records: Counter
+    redactions: Counter
     event_states: Counter
     anomalies: Counter
     detection_latency: Histogram

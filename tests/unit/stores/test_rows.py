@@ -1,8 +1,10 @@
 """What goes in comes out: absent and zero, any text, every field, every number."""
 
 from datetime import UTC, timedelta
+from pathlib import Path
 from typing import Any
 
+import duckdb
 import msgspec
 import numpy as np
 import pytest
@@ -20,10 +22,10 @@ from oracle.stored import (
     time_of,
 )
 from sentinel._core import partition as core
-from sentinel.model.event import Event
+from sentinel.model.event import Event, Prompt, Response
 from sentinel.model.metric import METRIC_INDEX, METRICS
 from sentinel.stores import AnomalyFilter, DuckDbStore, IncidentFilter, StoredEvent, TelemetryFilter
-from sentinel.stores.tables import FLAGS
+from sentinel.stores.tables import ADDED, FLAGS
 
 HOSTILE = [
     'it\'s "quoted" `here`',
@@ -43,6 +45,33 @@ def kept(store: DuckDbStore, *events: Event, **changes: Any) -> list[StoredEvent
     store.put(rows_of(list(events), store.cursor, **changes))
     assert store.flush()
     return store.telemetry(limit=len(events)).rows[::-1]
+
+
+def test_texts_come_back_whatever_they_hold(store: DuckDbStore) -> None:
+    events = [
+        event_of(0, number, prompt=Prompt(text=text, length=7), response=Response(text=text))
+        for number, text in enumerate(HOSTILE)
+    ]
+    rows = kept(store, *events)
+    assert [(row.prompt_text, row.response_text) for row in rows] == [(t, t) for t in HOSTILE]
+    assert {row.prompt_length for row in rows} == {7}
+
+
+def test_a_file_of_the_first_days_gets_the_columns_for_texts(tmp_path: Path) -> None:
+    path = tmp_path / "sentinel.duckdb"
+    first = DuckDbStore(path, log_id="a log")
+    first.open()
+    kept(first, event_of(0, 0))
+    first.close()
+    with duckdb.connect(path) as file:
+        for column in ADDED:
+            file.execute(f"ALTER TABLE telemetry DROP COLUMN {column}")
+    second = DuckDbStore(path, log_id="a log")
+    second.open()
+    rows = kept(second, event_of(1, 0, prompt=Prompt(text="new")))
+    assert [row.prompt_text for row in rows] == ["new"]
+    assert [row.prompt_text for row in second.telemetry(limit=9).rows] == ["new", None]
+    second.close()
 
 
 def test_an_event_comes_back_as_it_was(store: DuckDbStore) -> None:
@@ -73,6 +102,8 @@ def test_an_event_comes_back_as_it_was(store: DuckDbStore) -> None:
         response_model=None,
         prompt_length=0,
         response_length=None,
+        prompt_text=None,
+        response_text=None,
         user_id="u-1",
         session_id=None,
         metadata=found.metadata,
