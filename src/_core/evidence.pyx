@@ -262,7 +262,7 @@ cdef class Evidence:
             if close_due(s, <int32_t> i, &self.laws, clock // NS, &self.out) < 0:
                 return -1
             due = next_due(s, &self.laws)
-            if due < self.next_due:
+            if due < self.next_due and clock - s.last <= self.laws.idle_ns:
                 self.next_due = due
         if c != NULL:
             date_findings(&self.out, first, c.clock, c.n - 1)

@@ -35,6 +35,7 @@ cdef struct Finding:
     int32_t event           # of the batch, at which or before which it happened
     int32_t subject
     bint due                # time brought it, no call
+    int64_t last            # T of the subject's last call; this one's where a call brought it
     int64_t linger_ns       # how long what was found still explains what comes
     uint8_t channel
     int8_t test

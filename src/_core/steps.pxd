@@ -90,6 +90,7 @@ cdef inline Finding* found(Findings* out, const Subject* s, int32_t number, int 
     f.channel = <uint8_t> channel
     f.test = <int8_t> test
     f.threshold = high
+    f.last = s.last
     f.linger_ns = LINGER_BUCKETS * s.rate.length * NS
     if said.opened != NO_TEST:
         f.kind = ALONE if said.alone else OPENED
@@ -328,6 +329,7 @@ cdef inline int close_due(Subject* s, int32_t number, const Laws* laws, int64_t 
     cdef Said said
     cdef int test
     cdef int64_t due
+    # From when it is idle on a subject begins anew: its buckets are not closed any more.
     if now > (s.last + laws.idle_ns) // NS:
         now = (s.last + laws.idle_ns) // NS
     while next_due(s, laws) <= now:

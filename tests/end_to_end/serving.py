@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlencode
 
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
+
 SECONDS = 20.0
 """Longest that anything may take here: a busy machine is slow, a broken service is slower."""
 
@@ -213,3 +216,13 @@ def call(service: str, number: int = 0, **fields: Any) -> dict[str, Any]:
 
 def calls(service: str, count: int, **fields: Any) -> list[dict[str, Any]]:
     return [call(service, number, **fields) for number in range(count)]
+
+
+def families(service: Serving) -> dict[str, Metric]:
+    """Return what the service says of itself."""
+    answer = service.get("/metrics")
+    assert answer.status == 200
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    found = list(text_string_to_metric_families(answer.body.decode()))
+    assert len({family.name for family in found}) == len(found)
+    return {family.name: family for family in found}

@@ -41,7 +41,7 @@ def commands(document: Path) -> list[tuple[str, str]]:
 
 
 def _has_calls(service: Serving) -> bool:
-    return service.count("chat-api") >= 200
+    return service.count("chat-api") >= 400
 
 
 def printed(command: str, folder: Path) -> str:

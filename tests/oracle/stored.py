@@ -96,7 +96,7 @@ def incident_of(number: int, offset: int, **changes: Any) -> Incident:
         **KEYS[number % 3]._asdict(),
         provider=None,
         metric="latency_ms",
-        detector="test.spike",
+        detector="evidence.latency",
         score=float(offset),
         title="slower than usual",
         started_at=time_of(1000 * number),
@@ -106,7 +106,9 @@ def incident_of(number: int, offset: int, **changes: Any) -> Incident:
         expected=Expected(value=1.0, lower=0.0, upper=2.0, n=100),
         peak=5.0,
         impact=Impact(calls=2, hits=1),
+        not_it=[],
         evidence=[],
+        tests=[],
         examples=[],
         fingerprint="00ff",
     )
@@ -136,6 +138,9 @@ def batch_of(events: list[Event], offset: list[int], index: list[int]) -> Batch:
         offset=np.array(offset, np.int64),
         index=np.array(index, np.int32),
         over_limit=np.zeros(n, np.uint8),
+        finish=np.full(n, 2, np.uint8),
+        user=np.zeros(n, np.uint32),
+        session=np.zeros(n, np.uint32),
     )
 
 

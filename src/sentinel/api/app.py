@@ -17,7 +17,7 @@ from sentinel.api.headers import HEADERS
 from sentinel.api.page import PAGE
 from sentinel.api.problems import answer, of_framework, of_ours
 from sentinel.api.request_log import log_requests
-from sentinel.api.routes import health, incidents, ingest, otlp, queries
+from sentinel.api.routes import baselines, health, incidents, ingest, otlp, queries
 from sentinel.errors import SentinelError
 from sentinel.vitals.logs import log
 
@@ -85,6 +85,8 @@ def build(
             incidents.incident,
             incidents.acknowledge,
             incidents.resolve,
+            incidents.accept,
+            baselines.accept,
             incidents.stream,
         ],
         state=State({"desk": desk}),

@@ -1,4 +1,4 @@
-"""The demo itself: a service on this machine learns two weeks, then gets traffic by HTTP."""
+"""The demo itself: a service on this machine learns ten minutes, then gets traffic by HTTP."""
 
 import asyncio
 import contextlib

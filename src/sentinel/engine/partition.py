@@ -184,7 +184,7 @@ class Partition:
 
     def open_incidents(self) -> list[Incident]:
         """Return the incidents that are open, as they stand, ordered by when they opened."""
-        standing = [live.standing() for live in self._incidents.open.values()]
+        standing = self._incidents.standing()
         return sorted(standing, key=lambda incident: (incident.timestamp, incident.id))
 
     def baselines(self) -> list[BaselineSummary]:
@@ -230,7 +230,7 @@ class Partition:
                 next_offset=self.next_offset,
                 clock=self.clock,
                 recent_ids=self._core.recent.save(),
-                incidents=[live for _, live in sorted(self._incidents.open.items())],
+                incidents=self._incidents.saved(),
             )
         )
 

@@ -10,8 +10,10 @@ _NONE = Raw(b"null")
 class Control(Struct, frozen=True, kw_only=True):
     """One act: on an incident, on the rules of all judging, or on the baselines."""
 
-    kind: Literal["acknowledge", "resolve", "configure", "adopt"]
+    kind: Literal["acknowledge", "resolve", "accept", "configure", "adopt"]
     incident: str = ""
+    baseline: tuple[str, str, str, str, str] | None = None
+    """accept, where no incident is named: tenant, environment, service, model, metric."""
     by: str = ""
     note: str = ""
     rules: Raw = _NONE
