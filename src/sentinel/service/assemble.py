@@ -104,7 +104,13 @@ class Service:
         self.store.open()
         partition = Partition(engine_rules(settings), log_id)
         grouper = Grouper(grouping_rules(settings))
-        told_until = restore(self.checkpoint, partition, grouper, self.journal)
+        told_until, stored_to = restore(self.checkpoint, partition, grouper, self.journal)
+        if self.store.cursor < stored_to:
+            # Somebody put an older file there, or none: only the journal could make the rows again.
+            self.vitals.storage_gaps.inc()
+            log.error(
+                "store.older_than_state", rows_to=self.store.cursor, rows_expected_to=stored_to
+            )
         channel = LogChannel()
         self.hub = Hub(self.vitals)
         self.engine = EngineLoop(
