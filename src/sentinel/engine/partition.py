@@ -41,6 +41,8 @@ class Judgement(Struct, frozen=True):
     """T at each event, nanoseconds."""
     state: NDArray[np.uint8]
     """Bits of each event: repeated, late, stale, overflowed, unjudged."""
+    anomaly_event: NDArray[np.int64]
+    """Which event of the batch each anomaly is about."""
 
     def counts(self) -> dict[str, int]:
         """Return how many events were something other than ordinary."""
@@ -122,11 +124,13 @@ class Partition:
             batch.offset,
             batch.index,
         )
-        anomalies = self._anomalies.write(batch, reports.fired(self._core.bank))
+        fired = reports.fired(self._core.bank)
+        anomalies = self._anomalies.write(batch, fired)
         happened = self._incidents.follow(batch, clock, state)
         if len(batch):
             self.next_offset = int(batch.offset[-1]) + 1
-        return Judgement(anomalies, happened, clock, state)
+        about = np.array([vote[0] for vote in fired], np.int64)
+        return Judgement(anomalies, happened, clock, state, about)
 
     def advance(self, clock: int, next_offset: int) -> list[IncidentEvent]:
         """Let T come to `clock`, as a tick of the log says, and move on behind it."""

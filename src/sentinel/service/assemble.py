@@ -105,12 +105,7 @@ class Service:
         partition = Partition(engine_rules(settings), log_id)
         grouper = Grouper(grouping_rules(settings))
         told_until, stored_to = restore(self.checkpoint, partition, grouper, self.journal)
-        if self.store.cursor < stored_to:
-            # Somebody put an older file there, or none: only the journal could make the rows again.
-            self.vitals.storage_gaps.inc()
-            log.error(
-                "store.older_than_state", rows_to=self.store.cursor, rows_expected_to=stored_to
-            )
+        self._look_for_gap(stored_to)
         channel = LogChannel()
         self.hub = Hub(self.vitals)
         self.engine = EngineLoop(
@@ -143,6 +138,14 @@ class Service:
         self.journal.start()
         self._recovered = True
         return recovered
+
+    def _look_for_gap(self, stored_to: int) -> None:
+        """Say so where the store lacks rows that it had: somebody put an older file there."""
+        if self.store.cursor < stored_to:
+            self.vitals.storage_gaps.inc()
+            log.error(
+                "store.older_than_state", rows_to=self.store.cursor, rows_expected_to=stored_to
+            )
 
     async def configure(self, settings: Settings) -> None:
         """Judge and group by the rules of these settings, from a record of the log on."""

@@ -210,10 +210,11 @@ class EngineLoop:
         self._store(
             Rows(
                 next_offset=run[-1].offset + 1,
-                batch=batch,
+                batch=msgspec.structs.replace(batch, events=()),
                 stored=judgement.stored(),
                 state=judgement.state,
                 anomalies=judgement.anomalies,
+                anomaly_event=judgement.anomaly_event,
                 incidents=_standing(judgement.incident_events),
             )
         )
@@ -250,6 +251,7 @@ class EngineLoop:
                     stored=np.empty(0, np.bool_),
                     state=np.empty(0, np.uint8),
                     anomalies=[],
+                    anomaly_event=np.empty(0, np.int64),
                     incidents=_standing(happened),
                 )
             )

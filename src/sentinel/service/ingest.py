@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from sentinel.errors import JournalFull, StateError
-from sentinel.intake import Intake, canonical, inflate
+from sentinel.intake import Intake, inflate
 from sentinel.model.batch import Batch, Rejection
 from sentinel.model.control import Control
 from sentinel.model.incident import IncidentEvent
@@ -138,7 +138,8 @@ class Ingest:
             record=True,
             fresh_id=lambda: str(uuid.uuid4()),
         )
-        return batch, rejections, canonical(batch.events)
+        batch, record = self._intake.packed(batch)
+        return batch, rejections, record
 
     def _append(
         self, kind: int, payload: bytes, received_at: int, tenant: str, token: _Token

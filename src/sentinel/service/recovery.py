@@ -123,6 +123,7 @@ def work_of(record: Record, intake: Intake) -> Work:
     batch = None
     if record.kind == EVENTS:
         batch = batch_of(record, intake)
+        batch = msgspec.structs.replace(batch, kept=intake.kept(batch.events))
     return Work(
         offset=record.offset,
         kind=record.kind,

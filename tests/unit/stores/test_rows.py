@@ -23,6 +23,7 @@ from sentinel._core import partition as core
 from sentinel.model.event import Event
 from sentinel.model.metric import METRIC_INDEX, METRICS
 from sentinel.stores import AnomalyFilter, DuckDbStore, IncidentFilter, StoredEvent, TelemetryFilter
+from sentinel.stores.queries import Statement
 from sentinel.stores.tables import FLAGS
 
 HOSTILE = [
@@ -114,6 +115,34 @@ def test_any_text_comes_back_unchanged(store: DuckDbStore, text: str) -> None:
     assert store.counts()["telemetry"] == 1
 
 
+def test_an_event_id_comes_back_in_its_own_form(store: DuckDbStore) -> None:
+    usual = "0f8fad5b-d9cb-469f-a165-70867728950e"
+    forms = [usual, usual.upper(), usual.replace("-", ""), usual[:-1], f"{usual}0", "0" * 36]
+    found = kept(store, *(event_of(k, 0, event_id=form) for k, form in enumerate(forms)))
+    assert [row.event_id for row in found] == forms
+    for offset, form in enumerate(forms):
+        chosen = store.telemetry(TelemetryFilter(event_id=form)).rows
+        assert [row.offset for row in chosen] == [offset]
+    query = Statement("SELECT count(event_uuid), count(event_id) FROM telemetry", [])
+    assert store._file.ask(query) == [(1, 5)]
+
+
+def test_an_anomaly_says_its_event_id_and_is_found_by_it(store: DuckDbStore) -> None:
+    ids = ["0f8fad5b-d9cb-469f-a165-70867728950e", "of another form"]
+    events = [event_of(k, 0, event_id=name) for k, name in enumerate(ids)]
+    found = [
+        msgspec.structs.replace(anomaly_of(k, 0, "iqr"), event_id=name)
+        for k, name in enumerate(ids)
+    ]
+    store.put(rows_of(events, anomalies=found))
+    assert store.flush()
+    assert store.anomalies().rows == found[::-1]
+    for anomaly in found:
+        assert store.anomalies(AnomalyFilter(event_id=anomaly.event_id)).rows == [anomaly]
+    for nothing in ("", "anom-", found[0].id[5:], found[0].id.upper(), found[0].id + "0"):
+        assert store.anomalies(AnomalyFilter(id=nothing)).rows == []
+
+
 def test_half_a_surrogate_pair_stops_nothing(store: DuckDbStore) -> None:
     broken = event_of(0, 0, trace_id="a\ud800b", metadata={"k": "a\ud800b"})
     found = kept(store, broken, event_of(1, 0))
@@ -157,8 +186,7 @@ def test_events_that_are_no_rows_are_left_out(store: DuckDbStore) -> None:
 
 def test_an_anomaly_comes_back_as_it_was(store: DuckDbStore) -> None:
     anomalies = [anomaly_of(3, 0, "zscore"), anomaly_of(3, 0, "iqr"), anomaly_of(4, 0, "iqr")]
-    rows = rows_of([event_of(k, 0) for k in range(6)])
-    store.put(msgspec.structs.replace(rows, anomalies=anomalies))
+    store.put(rows_of([event_of(k, 0) for k in range(6)], anomalies=anomalies))
     assert store.flush()
     assert store.anomalies().rows == anomalies[::-1]
     assert store.anomalies(AnomalyFilter(detector="zscore")).rows == anomalies[:1]
@@ -220,5 +248,5 @@ def test_anomalies_out_of_order_are_refused(store: DuckDbStore) -> None:
         [event_of(k, 0) for k in range(3)],
         anomalies=[anomaly_of(2, 0, "iqr"), anomaly_of(0, 0, "iqr")],
     )
-    with pytest.raises(ValueError, match="event-0-0"):
+    with pytest.raises(ValueError, match="in the order of their events"):
         ArrowRows().block([Waiting(rows, (0, 0), 0.0)])
