@@ -315,7 +315,7 @@ class ArrowRows:
         pa = self._pa
         absent = lengths < 0
         if not data and absent.all():
-            return pa.nulls(len(lengths), pa.string())
+            return pa.nulls(len(lengths), pa.large_string())
         ends = np.zeros(len(lengths) + 1, np.int64)
         np.cumsum(np.where(absent, 0, lengths), out=ends[1:])
         present = pa.py_buffer(np.packbits(~absent, bitorder="little"))

@@ -220,6 +220,22 @@ def test_many_puts_become_one_block_with_keys_of_their_own(store: DuckDbStore) -
     assert all(row.timestamp == START + timedelta(milliseconds=row.offset) for row in found)
 
 
+def test_blocks_of_one_transaction_may_hold_other_columns_and_keys(store: DuckDbStore) -> None:
+    """Blocks are put together as they are: their types must not depend on what they hold."""
+    count = 5_000  # each becomes a block of its own
+    first = [event_of(k, 0, provider=None, metadata=None) for k in range(count)]
+    second = [event_of(k, 0, span_id="s", trace_id=None) for k in range(count, 2 * count)]
+    store.put(rows_of(first))
+    store.put(rows_of(second, count))
+    assert store.flush(60)
+    found = store.telemetry(limit=1000, cursor=None).rows
+    assert all((row.span_id, row.trace_id, row.provider) == ("s", None, "openai") for row in found)
+    assert all(row.service == f"service-{row.offset % 3}" for row in found)
+    found = store.telemetry(TelemetryFilter(end=time_of(count)), limit=1000).rows
+    assert all((row.span_id, row.provider, row.metadata) == (None, None, None) for row in found)
+    assert all(row.service == f"service-{row.offset % 3}" for row in found)
+
+
 def test_rows_that_fill_row_groups_are_cut_without_loss(store: DuckDbStore) -> None:
     store.put(rows_between(0, 12_000))
     store.put(rows_between(12_000, 20_000))
