@@ -116,6 +116,7 @@ class Service:
                 store=self.store,
                 vitals=self.vitals,
                 destinations=[channel.name],
+                votes_of_incidents_only=settings.storage.anomalies == "incidents",
                 told_until=told_until,
             ),
             snapshot_secs=settings.detection.baseline.update_interval_secs,
