@@ -4,7 +4,7 @@ Lives here: everything that stands between a body and a `Batch`; the only place 
 producers sent.  Never here: a clock, randomness, input or output, a log, state that changes a
 result.  The same bytes at the same position give the same batch, and what comes out goes in again
 unchanged.
-May import: model, errors, and `columns` of the core.
+May import: model, errors, and `columns` and `kept` of the core.
 """
 
 from sentinel.intake.compress import inflate, unpack

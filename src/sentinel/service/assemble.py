@@ -34,7 +34,7 @@ from sentinel.vitals.logs import log
 
 KEY_FILE = "privacy.key"
 WAITING_EVENTS_MAX = 200_000
-"""Durable and not judged yet, about 200 MB; more is refused with 503."""
+"""Durable and not judged yet, about 120 MB; more is refused with 503."""
 
 
 def privacy_key(folder: Path) -> bytes:
