@@ -45,6 +45,8 @@ cdef inline int32_t add(Pile* pile, PyObject* text) except -2:
         PyErr_Clear()
         clean = (<object>text).encode("utf-8", "replace")
         utf8, size = clean, len(clean)
+    if size == 0:
+        return 0                        # there may be no pile yet
     if size > 0x7FFFFFFF - pile.used:
         raise OverflowError("expected at most 2 GiB of texts in a batch")
     if pile.used + size > pile.room:
