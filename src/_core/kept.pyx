@@ -12,8 +12,6 @@ from libc.string cimport memcpy
 
 from sentinel._core.slots cimport *
 
-import numpy as np
-
 cdef extern from "Python.h":
     const char* PyUnicode_AsUTF8AndSize(PyObject* text, Py_ssize_t* size)
 
@@ -82,24 +80,27 @@ cdef class Keeper:
     def read(self, list events not None):
         """Return (lengths, data, sizes, metadata) of canonical events.
 
-        `lengths`: int32[len(TEXTS), n], bytes of each text, -1 where it is absent; an event id that
-        is a uuid in its usual form is absent, too, as the batch has its bits.  `data`: the texts of
-        each of TEXTS, end to end.  `sizes`: int64[2, n], -1 where absent.  `metadata`: the objects
-        that are to be written as texts; their lengths are 0 until then.
+        `lengths`: int32[n, len(TEXTS)] as bytes, those of each text, -1 where it is absent; an
+        event id that is a uuid in its usual form is absent, too, as the batch has its bits.
+        `data`: the texts of each of TEXTS, end to end.  `sizes`: int64[n, 2] as bytes, -1 where
+        absent.  `metadata`: the objects that are to be written as texts; their lengths are 0 until
+        then.  Bytes, because a batch of one event costs little so, and many of them join quickly.
         """
         cdef Py_ssize_t i, n = len(events)
         cdef Pile[TEXT_COUNT] piles
         cdef int k
-        lengths, sizes = np.empty((TEXT_COUNT, n), np.int32), np.empty((2, n), np.int64)
-        cdef int32_t[:, ::1] length = lengths
-        cdef int64_t[:, ::1] size = sizes
+        cdef bytes lengths = PyBytes_FromStringAndSize(NULL, n * TEXT_COUNT * sizeof(int32_t))
+        cdef bytes sizes = PyBytes_FromStringAndSize(NULL, n * 2 * sizeof(int64_t))
+        cdef int32_t[TEXT_COUNT] length
+        cdef int64_t[2] size
         cdef list metadata = []
         for k in range(TEXT_COUNT):
             piles[k].data, piles[k].used, piles[k].room = NULL, 0, 0
         try:
             for i in range(n):
-                self.read_one(PyList_GET_ITEM(<PyObject*>events, i), piles, &length[0, i], n,
-                              &size[0, i], metadata)
+                self.read_one(PyList_GET_ITEM(<PyObject*>events, i), piles, length, size, metadata)
+                memcpy(<char*>lengths + i * sizeof(length), length, sizeof(length))
+                memcpy(<char*>sizes + i * sizeof(size), size, sizeof(size))
             data = [PyBytes_FromStringAndSize(piles[k].data, piles[k].used)
                     if piles[k].used else b"" for k in range(TEXT_COUNT)]
         finally:
@@ -107,9 +108,9 @@ cdef class Keeper:
                 free(piles[k].data)
         return lengths, data, sizes, metadata
 
-    cdef int read_one(self, PyObject* event, Pile* piles, int32_t* length, Py_ssize_t n,
-                      int64_t* size, list metadata) except -1:
-        """Read one event into a column of `length` and `size`, whose rows lie n apart."""
+    cdef int read_one(self, PyObject* event, Pile* piles, int32_t* length, int64_t* size,
+                      list metadata) except -1:
+        """Read one event into a row of lengths and one of sizes."""
         cdef Py_ssize_t* at = self.of_event
         cdef PyObject* value = slot(event, at[EVENT_ID])
         cdef PyObject* response = slot(event, at[OF_EVENT + 1])
@@ -119,23 +120,23 @@ cdef class Keeper:
             value = NULL
         length[0] = add(&piles[0], value)
         for k in range(1, OF_EVENT):
-            length[k * n] = add(&piles[k], slot(event, at[k]))
+            length[k] = add(&piles[k], slot(event, at[k]))
         for k in range(2):
             value = NULL if response == NULL else slot(response, self.of_response[1 + k])
-            length[(FINISH_REASON + k) * n] = add(&piles[FINISH_REASON + k], value)
+            length[FINISH_REASON + k] = add(&piles[FINISH_REASON + k], value)
         value = slot(event, at[OF_EVENT + 2])
         if value == NULL or PyList_GET_SIZE(value) == 0:
-            length[CLASSES * n] = ABSENT
+            length[CLASSES] = ABSENT
         else:
             text = ",".join(<object>value)
-            length[CLASSES * n] = add(&piles[CLASSES], <PyObject*>text)
+            length[CLASSES] = add(&piles[CLASSES], <PyObject*>text)
         value = slot(event, at[OF_EVENT + 3])
-        length[METADATA * n] = ABSENT
+        length[METADATA] = ABSENT
         if value != NULL and PyDict_GET_SIZE(value):
-            length[METADATA * n] = 0
+            length[METADATA] = 0
             metadata.append(<object>value)
         size[0] = size_of(slot(event, at[OF_EVENT]), self.of_prompt[0])
-        size[n] = size_of(response, self.of_response[0])
+        size[1] = size_of(response, self.of_response[0])
         return 0
 
 

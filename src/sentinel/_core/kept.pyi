@@ -2,9 +2,6 @@
 
 from typing import Any, Final
 
-import numpy as np
-from numpy.typing import NDArray
-
 TEXTS: Final[tuple[str, ...]]
 SIZES: Final[tuple[str, ...]]
 
@@ -15,13 +12,12 @@ class Keeper:
     """
 
     def __init__(self, event: type[Any], prompt: type[Any], response: type[Any]) -> None: ...
-    def read(
-        self, events: list[Any]
-    ) -> tuple[NDArray[np.int32], list[bytes], NDArray[np.int64], list[dict[str, Any]]]:
+    def read(self, events: list[Any]) -> tuple[bytes, list[bytes], bytes, list[dict[str, Any]]]:
         """Return (lengths, data, sizes, metadata) of canonical events.
 
-        `lengths`: int32[len(TEXTS), n], bytes of each text, -1 where it is absent; an event id that
-        is a uuid in its usual form is absent, too, as the batch has its bits.  `data`: the texts of
-        each of TEXTS, end to end.  `sizes`: int64[2, n], -1 where absent.  `metadata`: the objects
-        that are to be written as texts; their lengths are 0 until then.
+        `lengths`: int32[n, len(TEXTS)] as bytes, those of each text, -1 where it is absent; an
+        event id that is a uuid in its usual form is absent, too, as the batch has its bits.
+        `data`: the texts of each of TEXTS, end to end.  `sizes`: int64[n, 2] as bytes, -1 where
+        absent.  `metadata`: the objects that are to be written as texts; their lengths are 0 until
+        then.  Bytes, because a batch of one event costs little so, and many of them join quickly.
         """

@@ -28,8 +28,10 @@ class EventKeeper:
         if metadata:
             lines = _lines_of(metadata)
             ends = np.flatnonzero(np.frombuffer(lines, np.uint8) == _NEWLINE)
-            row = lengths[_METADATA]
-            row[row == 0] = np.diff(ends, prepend=-1) - 1
+            table = np.frombuffer(lengths, np.int32).reshape(len(events), -1).copy()
+            column = table[:, _METADATA]
+            column[column == 0] = np.diff(ends, prepend=-1) - 1
+            lengths = table.tobytes()
             data[_METADATA] = lines.replace(b"\n", b"")
         return Kept(lengths, data, sizes)
 

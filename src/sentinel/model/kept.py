@@ -34,18 +34,26 @@ _decoder: Final = msgspec.json.Decoder(Event)
 class Kept(Struct, frozen=True):
     """Texts of n events as UTF-8, a column each, and the sizes of what was taken out."""
 
-    lengths: NDArray[np.int32]
-    """int32[len(KEPT_TEXTS), n], bytes; -1 where a text is absent.  An event id that is a uuid in
-    its usual form is absent as well: the batch has its bits."""
+    lengths: bytes
+    """int32[n, len(KEPT_TEXTS)], bytes of each text; -1 where it is absent.  An event id that is a
+    uuid in its usual form is absent as well: the batch has its bits."""
     data: list[bytes]
     """For each of KEPT_TEXTS its texts, end to end.  Error classes stand with commas between them,
     metadata as a JSON object."""
-    sizes: NDArray[np.int64]
-    """int64[len(KEPT_SIZES), n], characters; -1 where absent."""
+    sizes: bytes
+    """int64[n, len(KEPT_SIZES)], characters; -1 where absent."""
 
-    def size_bytes(self) -> int:
-        """Return about how much memory it holds."""
-        return self.lengths.nbytes + self.sizes.nbytes + sum(map(len, self.data))
+
+def lengths_of(kept: Iterable[Kept]) -> NDArray[np.int32]:
+    """Return int32[n, len(KEPT_TEXTS)] of parts that follow each other."""
+    joined = b"".join([part.lengths for part in kept])
+    return np.frombuffer(joined, np.int32).reshape(-1, len(KEPT_TEXTS))
+
+
+def sizes_of(kept: Iterable[Kept]) -> NDArray[np.int64]:
+    """Return int64[n, len(KEPT_SIZES)] of parts that follow each other."""
+    joined = b"".join([part.sizes for part in kept])
+    return np.frombuffer(joined, np.int64).reshape(-1, len(KEPT_SIZES))
 
 
 class Lines(Sequence[Event]):
@@ -57,13 +65,13 @@ class Lines(Sequence[Event]):
     def __init__(self, bodies: Iterable[tuple[bytes, int]]) -> None:
         """Take bodies, each with the number of its lines."""
         self.bodies = list(bodies)
-        self._ends = list(accumulate(count for _, count in self.bodies))
+        self._body_ends: list[int] = []
         self._line_ends: dict[int, NDArray[np.int64]] = {}
         self._read: dict[int, Event] = {}
 
     def __len__(self) -> int:
         """Return the number of events."""
-        return self._ends[-1] if self._ends else 0
+        return sum([count for _, count in self.bodies])
 
     @overload
     def __getitem__(self, at: int) -> Event: ...
@@ -77,8 +85,11 @@ class Lines(Sequence[Event]):
         if known is None:
             if not 0 <= at < len(self):
                 raise IndexError(f"event {at} of {len(self)}")
-            number = bisect_right(self._ends, at)
-            known = self._read[at] = _decoder.decode(self._line(number, at - self._ends[number]))
+            if not self._body_ends:
+                self._body_ends = list(accumulate(count for _, count in self.bodies))
+            number = bisect_right(self._body_ends, at)
+            line = self._line(number, at - self._body_ends[number])
+            known = self._read[at] = _decoder.decode(line)
         return known
 
     def _line(self, number: int, back: int) -> bytes:

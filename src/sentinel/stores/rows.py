@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sentinel.model.anomaly import Anomaly
 from sentinel.model.batch import Batch, Key
 from sentinel.model.incident import Incident
-from sentinel.model.kept import KEPT_SIZES, KEPT_TEXTS, Kept
+from sentinel.model.kept import KEPT_SIZES, KEPT_TEXTS, lengths_of, sizes_of
 from sentinel.model.metric import METRICS
 from sentinel.stores.tables import ANOMALY_PREFIX, FLAGS, INCIDENTS, TELEMETRY
 
@@ -220,12 +220,10 @@ class ArrowRows:
         pa = self._pa
         kept = [part for batch in batches for part in batch.kept]
         n = sum(map(len, batches))
-        if sum(part.lengths.shape[1] for part in kept) != n:
+        lengths = np.ascontiguousarray(lengths_of(kept).T)
+        sizes = np.ascontiguousarray(sizes_of(kept).T)
+        if lengths.shape[1] != n:
             raise ValueError(f"expected what is kept of {n} events")
-        if n == 0:
-            kept = [_NOTHING]
-        lengths = _joined([part.lengths for part in kept], axis=1)
-        sizes = _joined([part.sizes for part in kept], axis=1)
         columns = {
             name: self._cut(b"".join([part.data[row] for part in kept]), lengths[row])
             for row, name in enumerate(KEPT_TEXTS)
@@ -339,11 +337,6 @@ class ArrowRows:
         return pa.ExtensionArray.from_storage(pa.uuid(), plain)
 
 
-_NOTHING: Final = Kept(
-    np.empty((len(KEPT_TEXTS), 0), np.int32),
-    [b""] * len(KEPT_TEXTS),
-    np.empty((len(KEPT_SIZES), 0), np.int64),
-)
 _OF_THE_EVENT: Final = [
     *("offset", "index", "event_uuid", "event_id", "timestamp"),
     *Key._fields,
@@ -382,9 +375,9 @@ def _events_of(parts: list[_Part]) -> NDArray[np.int64]:
     )
 
 
-def _joined(parts: Iterable[NDArray[Any]], axis: int = 0) -> NDArray[Any]:
+def _joined(parts: Iterable[NDArray[Any]]) -> NDArray[Any]:
     parts = list(parts)
-    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=axis)
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _naive(time: datetime | None) -> datetime | None:

@@ -12,7 +12,7 @@ from sentinel.intake import Intake, IntakeSettings, canonical
 from sentinel.intake.keep import EventKeeper
 from sentinel.model.batch import Batch, concatenated
 from sentinel.model.event import Event, Prompt, Response
-from sentinel.model.kept import KEPT_SIZES, KEPT_TEXTS, Kept, Lines
+from sentinel.model.kept import KEPT_SIZES, KEPT_TEXTS, Kept, Lines, lengths_of, sizes_of
 
 UUIDS = [str(UUID(int=k * 0x9E3779B97F4A7C15F39CC0605CEDC834 % 2**128)) for k in range(1, 6)]
 
@@ -21,7 +21,7 @@ def column(kept: Kept, name: str) -> list[str | None]:
     """Return a text column as texts."""
     row = KEPT_TEXTS.index(name)
     data, found, at = kept.data[row], [], 0
-    for length in kept.lengths[row].tolist():
+    for length in lengths_of([kept])[:, row].tolist():
         found.append(None if length < 0 else data[at : at + length].decode())
         at += max(length, 0)
     assert at == len(data)
@@ -75,7 +75,7 @@ def test_every_text_is_kept_as_it_is() -> None:
         "metadata": '{"a":"x\\ny","b":null}',
     }
     assert all(column(found, name)[::2] == [None, None] for name in KEPT_TEXTS)
-    assert found.sizes.tolist() == [[-1, 0, -1], [-1, 7, -1]]
+    assert sizes_of([found]).tolist() == [[-1, -1], [0, 7], [-1, -1]]
 
 
 @pytest.mark.parametrize(
@@ -100,8 +100,8 @@ def test_an_id_that_is_a_uuid_in_its_usual_form_stands_in_the_bits(
 
 def test_no_events_are_no_rows() -> None:
     found = EventKeeper().keep([])
-    assert found.lengths.shape == (len(KEPT_TEXTS), 0)
-    assert found.sizes.shape == (len(KEPT_SIZES), 0)
+    assert lengths_of([found]).shape == (0, len(KEPT_TEXTS))
+    assert sizes_of([found]).shape == (0, len(KEPT_SIZES))
 
 
 def test_events_are_read_from_their_lines_wherever_they_stand() -> None:
@@ -121,7 +121,7 @@ def test_events_are_read_from_their_lines_wherever_they_stand() -> None:
     for beyond in (5, -1):
         with pytest.raises(IndexError):
             whole.events[beyond]
-    assert sum(part.lengths.shape[1] for part in whole.kept) == 5
+    assert len(lengths_of(whole.kept)) == len(sizes_of(whole.kept)) == 5
 
 
 def test_batches_of_objects_stay_objects() -> None:
