@@ -73,9 +73,7 @@ def main() -> None:
     page = options.write.read_text()
     before, _, rest = page.partition("<!-- ablation -->\n")
     after = rest.partition("<!-- /ablation -->")[2]
-    options.write.write_text(
-        f"{before}<!-- ablation -->\n\n{table}\n\n<!-- /ablation -->{after}"
-    )
+    options.write.write_text(f"{before}<!-- ablation -->\n\n{table}\n\n<!-- /ablation -->{after}")
 
 
 class Stream:
@@ -90,7 +88,11 @@ class Stream:
 
     def judged(self, rules: Rules) -> Score:
         """Return how good the alerts of these rules are."""
-        partition, grouper, witness = Partition(rules, "replay"), Grouper(GroupingRules()), Witness()
+        partition, grouper, witness = (
+            Partition(rules, "replay"),
+            Grouper(GroupingRules()),
+            Witness(),
+        )
         told = grouper.tell(partition.judge(self.batch).incident_events)
         witness.see(self.batch, told)
         return score(self.expected, witness.told, witness.traffic)

@@ -78,6 +78,9 @@ def batch(*calls: tuple[str, str, int]) -> Batch:
         id_high=np.empty(n, np.uint64),
         id_low=np.empty(n, np.uint64),
         offset=np.arange(n),
+        finish=np.full(n, 2, np.uint8),
+        user=np.zeros(n, np.uint32),
+        session=np.zeros(n, np.uint32),
         index=np.zeros(n, np.int32),
         over_limit=np.zeros(n, np.uint8),
     )

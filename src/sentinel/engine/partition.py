@@ -44,6 +44,8 @@ class Judgement(Struct, frozen=True):
     """T at each event, nanoseconds."""
     state: NDArray[np.uint8]
     """Bits of each event: repeated, late, stale, overflowed, unjudged."""
+    anomaly_event: NDArray[np.int64]
+    """Which event of the batch each anomaly is about."""
 
     def counts(self) -> dict[str, int]:
         """Return how many events were something other than ordinary."""
@@ -132,15 +134,18 @@ class Partition:
         )
         fired = reports.fired(self._core.bank)
         anomalies = self._anomalies.write(batch, fired)
+        about = [vote[0] for vote in fired]
         if self._minutes is not None:
             told = self._minutes.follow(batch, clock, state)
             if told:
-                events = zip((vote[0] for vote in fired), anomalies, strict=True)
-                anomalies = [one for _, one in sorted([*events, *told], key=lambda item: item[0])]
+                events = sorted(
+                    [*zip(about, anomalies, strict=True), *told], key=lambda item: item[0]
+                )
+                about, anomalies = [event for event, _ in events], [one for _, one in events]
         happened = self._incidents.follow(batch, clock, state)
         if len(batch):
             self.next_offset = int(batch.offset[-1]) + 1
-        return Judgement(anomalies, happened, clock, state)
+        return Judgement(anomalies, happened, clock, state, np.array(about, np.int64))
 
     def advance(self, clock: int, next_offset: int) -> list[IncidentEvent]:
         """Let T come to `clock`, as a tick of the log says, and move on behind it."""

@@ -4,7 +4,7 @@ Lives here: everything that stands between a body and a `Batch`; the only place 
 producers sent.  Never here: a clock, randomness, input or output, a log, state that changes a
 result.  The same bytes at the same position give the same batch, and what comes out goes in again
 unchanged.
-May import: model, errors, and of the core `columns`, `marks`, `otlp` and `scan`.
+May import: model, errors, and of the core `columns`, `kept`, `marks`, `otlp` and `scan`.
 """
 
 from sentinel.intake.compress import inflate, unpack

@@ -17,10 +17,12 @@ from sentinel.errors import SettingsError
 from sentinel.intake.admit import REASONS, Gate, Refusal
 from sentinel.intake.decode import EventDecoder
 from sentinel.intake.identity import PositionIds, bits_of
+from sentinel.intake.keep import EventKeeper
 from sentinel.intake.redact import Redactor
 from sentinel.intake.settings import IntakeSettings
 from sentinel.model.batch import Batch, Key, Rejection
 from sentinel.model.event import Event, Prompt, Response
+from sentinel.model.kept import Kept, Lines
 
 KEY_BYTES: Final = (16, 64)
 """Least and most of a key for pseudonyms: 128 bits, and what BLAKE2b takes."""
@@ -64,6 +66,7 @@ class Intake:
         )
         self._reader = Reader(Event, Prompt, Response)
         self._marker = Marker(Event, Response)
+        self._keeper = EventKeeper()
         self._gate = Gate(settings)
         self._redactor = Redactor(settings, self._reader, key)
         self._position_ids = PositionIds(log_id, partition)
@@ -124,6 +127,19 @@ class Intake:
         Everything else is as for `take`.
         """
         return self._settle(events, None, Origin(offset, received_at, tenant, record, fresh_id))
+
+    def packed(self, batch: Batch) -> tuple[Batch, bytes]:
+        """Return a batch in the form in which it waits for engine and store, and its record.
+
+        What a store keeps is taken out of the events, and they become the lines of the record.
+        """
+        record = canonical(batch.events)
+        lines = Lines([(record, len(batch))])
+        return msgspec.structs.replace(batch, events=lines, kept=self.kept(batch.events)), record
+
+    def kept(self, events: Sequence[Event]) -> tuple[Kept, ...]:
+        """Return what a store keeps of canonical events beside the columns of their batch."""
+        return (self._keeper.keep(list(events)),)
 
     def _settle(
         self, events: list[Event], positions: list[int] | None, where: Origin

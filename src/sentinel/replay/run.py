@@ -128,8 +128,8 @@ class Replay:
                 happened = partition.act(control, record.received_at, after)
                 if control.kind == "configure":
                     self._grouper.configure(control.grouping)
-        nothing = np.empty(0, np.int64), np.empty(0, np.uint8)
-        return self._step(NOTHING, Judgement([], happened, *nothing))
+        none = np.empty(0, np.int64)
+        return self._step(NOTHING, Judgement([], happened, none, np.empty(0, np.uint8), none))
 
     def _step(self, batch: Batch, judgement: Judgement) -> Step:
         """Count what came of a batch, and tell of it."""

@@ -164,6 +164,10 @@ class Detection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Storage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where results are kept for others to ask."""
 
+    anomalies: Annotated[
+        Literal["full", "incidents"],
+        Meta(description="Which votes are kept: all, or those during an incident of their series."),
+    ] = "full"
     influxdb: InfluxDb | None = None
     cache: Cache | None = None
     redis: Redis | None = None

@@ -61,6 +61,9 @@ FAMILIES: Final = {
     "incidents": Family(Counter, "incidents", "What happened to incidents.", ("kind",)),
     "incidents_open": Family(Gauge, "incidents_open", "Incidents that are open.", ("severity",)),
     "storage_errors": Family(Counter, "storage_errors", "Failed writes."),
+    "storage_gaps": Family(
+        Counter, "storage_gaps", "Starts at which the store lacked rows that it once had."
+    ),
     "storage_backlog": Family(Gauge, "storage_backlog_bytes", "Rows that wait to be written."),
     "storage_cursor": Family(Gauge, "storage_cursor", "Position up to which rows are kept."),
     "journal_errors": Family(Counter, "journal_errors", "Records that could not be written."),
@@ -95,6 +98,7 @@ class Vitals:
     incidents: Counter
     incidents_open: Gauge
     storage_errors: Counter
+    storage_gaps: Counter
     storage_backlog: Gauge
     storage_cursor: Gauge
     journal_errors: Counter

@@ -156,7 +156,9 @@ def test_with_the_same_settings_it_goes_on_as_if_nothing_had_been() -> None:
 def goes_on(replay: Replay) -> list[tuple[str, Any, Any]]:
     """Return what happens to the open incident when calls are as usual again."""
     calm = replay.judge(b"".join(slow(second, 101.0) for second in range(410, 600)))
-    found = [(e.kind, e.incident.impact, e.incident.ended_at) for e in calm.incident_events]
+    found: list[tuple[str, Any, Any]] = [
+        (e.kind, e.incident.impact, e.incident.ended_at) for e in calm.incident_events
+    ]
     assert [kind for kind, _, _ in found if kind != "progress"] == ["close"]
     return found
 
