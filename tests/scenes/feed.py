@@ -13,8 +13,8 @@ from sentinel.model.incident import Incident, IncidentEvent
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 LOG = "scene"
-ARMED = 300
-"""Ordinary calls before a scene begins: a hundred arm a test, and speakers need some more."""
+ARMED = 1000
+"""Ordinary calls before a scene begins: all tests are armed, and know their tails."""
 RULES = Rules(incidents=Incidents(evidence_threshold=10))
 """With a threshold that does not depend on how often a service speaks."""
 
@@ -76,7 +76,7 @@ class Feed:
 
 
 def armed(rules: Rules | None = None) -> Feed:
-    """Return a feed with 300 ordinary calls behind it; the next is that of second 300."""
+    """Return a feed with 1,000 ordinary calls behind it; the next is that of second 1000."""
     feed = Feed(rules)
     feed.ordinary(0, ARMED)
     assert feed.events == []

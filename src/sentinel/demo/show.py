@@ -116,4 +116,5 @@ def _why(incident: Incident) -> str:
     if main.observed.n > 1:
         text += f" from {main.observed.n} calls"
     fired = [vote.detector for vote in main.votes if vote.fired and vote.metric == main.metric]
-    return f"{text}, {', '.join(fired)} agree" if fired else text
+    verb = "agree" if len(fired) > 1 else "agrees"
+    return f"{text}, {', '.join(fired)} {verb}" if fired else text

@@ -8,10 +8,10 @@ from sentinel.alerting import Grouper, GroupingRules
 from sentinel.model.batch import Key
 from sentinel.model.identity import fingerprint
 
-ANOMALY = "anom-6aa4e38510009bcff8e1891ea197c1da"
-INCIDENT = "inc-49426fe107de4b7c3e241053f23683c2"
-ALERT = "alt-ed2bc81e483c58b76d6da9738a7fbc18"
-FINGERPRINT = "0cdfcb96b9b6cc4c"
+ANOMALY = "anom-d453fda34880a49473e6dd69adc9d867"
+INCIDENT = "inc-4b76893cc7868109ec3daff2e4262482"
+ALERT = "alt-b57eabe16c177e268e93a82189890a11"
+FINGERPRINT = "cc8a5191d165b1d4"
 
 
 def digest(*fields: str | int | None) -> str:
@@ -28,15 +28,15 @@ def digest(*fields: str | int | None) -> str:
 
 
 SERIES = ("default", "default", "chat", "m", "latency_ms")
-POSITION = (LOG, 0, 300, 0)
+POSITION = (LOG, 0, 1000, 0)
 """The slow call: log id, partition, offset, index."""
-SLOW = call(300, latency_ms=2100.0)
+SLOW = call(1000, latency_ms=2100.0)
 
 
 def test_the_id_of_an_anomaly_is_the_hash_of_its_position_series_and_detector() -> None:
     feed = armed()
     feed.send(SLOW)
-    (found,) = (a for a in feed.anomalies if a.event_id == "call-300" and a.detector == "zscore")
+    (found,) = (a for a in feed.anomalies if a.event_id == "call-1000" and a.detector == "zscore")
     assert found.id == "anom-" + digest(*POSITION, *SERIES, "zscore", None)
     assert found.id == ANOMALY
 
@@ -65,7 +65,7 @@ def test_the_id_of_an_alert_is_the_hash_of_its_incident_and_sequence() -> None:
     feed = armed()
     grouper = Grouper(GroupingRules())
     (first,) = grouper.tell(feed.send(SLOW))
-    (second,) = grouper.tell(feed.ordinary(301, 400))
+    (second,) = grouper.tell(feed.ordinary(1001, 1100))
     assert first.id == "alt-" + digest(first.incident, 1)
     assert second.id == "alt-" + digest(first.incident, 2)
     assert first.id == ALERT
@@ -73,9 +73,9 @@ def test_the_id_of_an_alert_is_the_hash_of_its_incident_and_sequence() -> None:
 
 def test_the_fingerprint_is_free_of_the_position() -> None:
     feed = armed()
-    feed.send(call(250, event_id="before"))
+    feed.send(call(950, event_id="before"))
     (opened,) = feed.send(SLOW)
-    expected = digest("default", "default", "chat", "m", "latency_spike", "call-300")[:16]
+    expected = digest("default", "default", "chat", "m", "latency_spike", "call-1000")[:16]
     assert opened.incident.fingerprint == expected == FINGERPRINT
     (elsewhere,) = armed().send(SLOW)
     assert elsewhere.incident.fingerprint == FINGERPRINT
