@@ -127,7 +127,7 @@ def load(Evidence evidence not None, const unsigned char[::1] record, bint elsew
     key, offset, body = _take_apart(record)
     number = evidence.numbers.get(key)
     if number is not None and evidence.at(number).calls:
-        raise KnownSubject(f"{key[2]} is known already")
+        raise KnownSubject(f"that of {key[2]} is here already")
     number = evidence.whole_of(key) if key[3] is None else evidence.subject_of(key)
     s = evidence.at(number)
     rest = body

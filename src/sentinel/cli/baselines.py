@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
     else:
         _in_data_dir(options, settings, records)
     if options.verb == "import":
-        sys.stderr.write(f"{len(records):,} series added\n")
+        sys.stderr.write(f"{len(records):,} records added\n")
     return 0
 
 

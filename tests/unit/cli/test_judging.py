@@ -256,10 +256,10 @@ def test_what_a_replay_learned_can_be_kept_and_imported(
 ) -> None:
     kept, exported, state = tmp_path / "kept", tmp_path / "exported", tmp_path / "state"
     code, _, told = sentinel("replay", stream, "--save-baselines", kept, "--state", state)
-    assert (code, f" series written to {kept}" in told) == (0, True)
+    assert (code, f" records written to {kept}" in told) == (0, True)
     sentinel("baselines", "export", exported, "--state", state)
     assert kept.read_bytes() == exported.read_bytes()
     code, _, told = sentinel("baselines", "import", kept, "--state", tmp_path / "other")
-    assert (code, told) == (0, f"{len(kept.read_bytes().splitlines())} series added\n")
+    assert (code, told) == (0, f"{len(kept.read_bytes().splitlines())} records added\n")
     nowhere = tmp_path / "no" / "where"
     assert sentinel("replay", stream, "--save-baselines", nowhere)[0] == 2

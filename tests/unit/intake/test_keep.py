@@ -56,8 +56,8 @@ def test_every_text_is_kept_as_it_is() -> None:
         span_id="\U0001f680" * 300,
         user_id="u-1",
         session_id="s-1",
-        prompt=Prompt(length=0),
-        response=Response(length=7, finish_reason="stop", model="m-2"),
+        prompt=Prompt(length=0, text="[EMAIL:3f9a] schön"),
+        response=Response(length=7, text="", finish_reason="stop", model="m-2"),
         errors=["timeout", "other"],
         metadata={"a": "x\ny", "b": None},
     )
@@ -73,6 +73,8 @@ def test_every_text_is_kept_as_it_is() -> None:
         "response_model": "m-2",
         "error_classes": "timeout,other",
         "metadata": '{"a":"x\\ny","b":null}',
+        "prompt_text": "[EMAIL:3f9a] schön",
+        "response_text": "",
     }
     assert all(column(found, name)[::2] == [None, None] for name in KEPT_TEXTS)
     assert sizes_of([found]).tolist() == [[-1, -1], [0, 7], [-1, -1]]

@@ -20,7 +20,7 @@ from oracle.generations import (
     one,
     request_of,
 )
-from sentinel.intake import Intake, canonical
+from sentinel.intake import Intake, IntakeSettings, canonical
 from sentinel.model.event import Event
 
 
@@ -281,7 +281,8 @@ def test_a_span_without_ids_gets_one_like_any_other_event(trace_id: bytes, span_
     assert (event.trace_id, event.event_id) == (None, None)
 
 
-def test_no_text_is_left_after_intake_and_intake_changes_nothing_twice(intake: Intake) -> None:
+def test_no_text_is_left_where_none_is_to_be_and_intake_changes_nothing_twice() -> None:
+    intake = Intake(IntakeSettings(content="none"), key=b"k" * 32, log_id="log")
     events, _ = decode(request_of(CURRENT, OLDER, OPEN_INFERENCE, OPEN_LLMETRY, LANGFUSE))
     batch, rejections = intake.admit(events, offset=0, received_at=END + 1, record=True)
     assert (len(batch), rejections) == (5, [])
