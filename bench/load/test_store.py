@@ -104,6 +104,9 @@ class Feed:
             offset=offset,
             index=np.zeros(n, np.int32),
             over_limit=np.zeros(n, np.uint8),
+            finish=np.zeros(n, np.uint8),
+            user=np.zeros(n, np.uint32),
+            session=np.zeros(n, np.uint32),
         )
         odd = np.flatnonzero(self.rng.random(n) < anomaly_share).tolist()
         return Rows(

@@ -136,6 +136,9 @@ def batch_of(events: list[Event], offset: list[int], index: list[int]) -> Batch:
         offset=np.array(offset, np.int64),
         index=np.array(index, np.int32),
         over_limit=np.zeros(n, np.uint8),
+        finish=np.zeros(n, np.uint8),
+        user=np.zeros(n, np.uint32),
+        session=np.zeros(n, np.uint32),
     )
 
 
