@@ -49,6 +49,11 @@ cdef inline uint64_t name_of(key) except? 0:
     return h
 
 
+cdef inline double first_threshold(const Laws* laws) noexcept nogil:
+    """Return the threshold before it is known how often a service speaks."""
+    return (laws.fixed if laws.fixed > 0 else THRESHOLD_LEAST) - laws.lean
+
+
 cdef inline void learn_week(Subject* s, const Laws* laws, int64_t clock) noexcept nogil:
     """Count a call of a service, and set its threshold from how often it speaks."""
     cdef double seconds, keep, high = laws.fixed
@@ -168,7 +173,7 @@ cdef class Evidence:
         s.house = self.houses.setdefault((key[0], key[1]), len(self.houses))
         s.name = name_of(key)
         start_subject(s)
-        s.high = (self.laws.fixed or THRESHOLD_LEAST) - self.laws.lean
+        s.high = first_threshold(&self.laws)
         self.numbers[key] = number
         return number
 
@@ -209,17 +214,19 @@ cdef class Evidence:
         cdef Subject* s = self.at(c.subject[i])
         cdef Subject* whole = self.at(s.service)
         cdef int64_t clock = c.clock[i], now = clock // NS, due
-        cdef Py_ssize_t first = self.out.n, k
-        if s.last and clock - s.last > self.laws.idle_ns:
-            restart_subject(s)
-        if whole.last and clock - whole.last > self.laws.idle_ns:
-            restart_subject(whole)
-        if close_due(whole, s.service, &self.laws, now, whole.high, &self.out) < 0:
+        cdef Py_ssize_t first = self.out.n
+        if close_due(whole, s.service, &self.laws, now, &self.out) < 0:
             return -1
-        if close_due(s, c.subject[i], &self.laws, now, whole.high, &self.out) < 0:
+        if close_due(s, c.subject[i], &self.laws, now, &self.out) < 0:
             return -1
         self.mark(first, c, i)
+        if s.last and clock - s.last > self.laws.idle_ns:
+            restart_subject(s, first_threshold(&self.laws))
+        if whole.last and clock - whole.last > self.laws.idle_ns:
+            restart_subject(whole, first_threshold(&self.laws))
         learn_week(whole, &self.laws, clock)
+        # Its own until it speaks again: what its buckets are held against, whoever speaks between.
+        s.high = whole.high
         count_call(&whole.rate, c.counted_at[i] // NS, now, self.laws.lateness)
         count_call(&s.rate, c.counted_at[i] // NS, now, self.laws.lateness)
         s.last = s.touched = whole.last = whole.touched = clock
@@ -236,7 +243,7 @@ cdef class Evidence:
         call.session = c.session[i]
         call.event = <int32_t> i
         first = self.out.n
-        if call_step(s, c.subject[i], &self.laws, &call, whole.high, &self.out) < 0:
+        if call_step(s, c.subject[i], &self.laws, &call, s.high, &self.out) < 0:
             return -1
         if self.out.n > first:
             c.watched[i] = 1
@@ -271,8 +278,7 @@ cdef class Evidence:
             s = self.at(<int32_t> i)
             if not s.live:
                 continue
-            if close_due(s, <int32_t> i, &self.laws, clock // NS, self.at(s.service).high,
-                         &self.out) < 0:
+            if close_due(s, <int32_t> i, &self.laws, clock // NS, &self.out) < 0:
                 return -1
             due = next_due(s, &self.laws)
             if due < self.next_due:
@@ -282,12 +288,26 @@ cdef class Evidence:
         return 0
 
     cdef int forget_idle(self, int64_t clock) except -1:
-        """Forget subjects without a call for longer than the idle time, before a batch."""
+        """Forget subjects without a call for longer than the idle time, before a batch.
+
+        A service as a whole stays for as long as one of its subjects does: that may be one that was
+        read back and has not spoken yet.
+        """
         cdef Py_ssize_t i
         cdef Subject* s
+        idle = []
+        needed = set()
         for i in range(self.reached):
             s = self.at(<int32_t> i)
-            if s.live and s.last and clock - s.last > self.laws.idle_ns:
+            if not s.live:
+                continue
+            if s.last and clock - s.last > self.laws.idle_ns:
+                idle.append(i)
+            else:
+                needed.add(s.service)
+        for i in idle:
+            if i not in needed:
+                s = self.at(<int32_t> i)
                 end_subject(s)
                 memset(s, 0, sizeof(Subject))
                 del self.numbers[self.keys[i]]

@@ -99,7 +99,7 @@ cdef inline void start_rate(Rate* r) noexcept nogil:
 
 
 cdef inline int64_t local_second(const Zone* zone, int64_t second) noexcept nogil:
-    """Return local seconds since 1970, a Thursday."""
+    """Return local seconds since a Thursday, a week before 1970: none is negative."""
     cdef int low = 0, high = zone.n, middle
     while low < high:
         middle = (low + high) >> 1
@@ -107,7 +107,7 @@ cdef inline int64_t local_second(const Zone* zone, int64_t second) noexcept nogi
             low = middle + 1
         else:
             high = middle
-    return second + (zone.offset[low - 1] if low else 0)
+    return second + WEEK * HOUR + (zone.offset[low - 1 if low else 0] if zone.n else 0)
 
 
 cdef inline void choose_length(Rate* r, int64_t now, int64_t lateness) noexcept nogil:

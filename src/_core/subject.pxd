@@ -105,7 +105,7 @@ cdef struct Subject:
     double week_seconds
     int64_t week_at         # T, nanoseconds
     int32_t week_new
-    double high             # threshold H
+    double high             # threshold H, as of its last call; of the service, where it is of one
     bint live
 
 cdef struct Finding:
@@ -194,7 +194,6 @@ cdef inline void start_subject(Subject* s) noexcept nogil:
         start_share(&s.shares[i])
         s.speakers[i].open = NO_TEST
     start_rate(&s.rate)
-    s.high = 10
 
 
 cdef inline void end_subject(Subject* s) noexcept nogil:
@@ -210,8 +209,8 @@ cdef inline void end_subject(Subject* s) noexcept nogil:
         s.speakers[i].ring = NULL
 
 
-cdef inline void restart_subject(Subject* s) noexcept nogil:
-    """Begin anew after a week without a call."""
+cdef inline void restart_subject(Subject* s, double high) noexcept nogil:
+    """Begin anew after a week without a call; `high`: the threshold of a new subject."""
     cdef Subject kept = s[0]
     end_subject(s)
     memset(s, 0, sizeof(Subject))
@@ -221,6 +220,7 @@ cdef inline void restart_subject(Subject* s) noexcept nogil:
     s.name = kept.name
     s.live = True
     start_subject(s)
+    s.high = high
 
 
 cdef inline Channel* channel_of(Subject* s, int which) noexcept nogil:
@@ -480,13 +480,16 @@ cdef inline int call_step(Subject* s, int32_t number, const Laws* laws, const Ca
 
 
 cdef inline int64_t next_due(const Subject* s, const Laws* laws) noexcept nogil:
-    """Return the second of T at which a bucket is to be closed."""
+    """Return the second of T at which a bucket is to be closed; the last of all where none is."""
+    cdef int64_t due
     if s.rate.length == 0 or s.rate.bucket < 0:
         return 0x7fffffffffffffff
-    return due_of(&s.rate, laws.lateness)
+    due = due_of(&s.rate, laws.lateness)
+    # What is idle by then has been forgotten, whether somebody has looked since or not.
+    return due if due <= (s.last + laws.idle_ns) // NS else 0x7fffffffffffffff
 
 
-cdef inline int close_due(Subject* s, int32_t number, const Laws* laws, int64_t now, double high,
+cdef inline int close_due(Subject* s, int32_t number, const Laws* laws, int64_t now,
                           Findings* out) noexcept nogil:
     """Close every bucket that is due at second `now`.  Returns -1 where memory is out."""
     cdef Rate* r = &s.rate
@@ -494,20 +497,22 @@ cdef inline int close_due(Subject* s, int32_t number, const Laws* laws, int64_t 
     cdef Said said
     cdef int test
     cdef int64_t due
+    if now > (s.last + laws.idle_ns) // NS:
+        now = (s.last + laws.idle_ns) // NS
     while next_due(s, laws) <= now:
         if r.level <= 0 and r.open == NO_TEST:
             # A silence that was accepted: nothing is learned of it bucket by bucket.
             if pass_gap(r, &laws.zone, now, laws.lateness):
-                s.touched = now * NS
+                s.touched = (r.bucket * r.length + laws.lateness) * NS
                 continue
         due = due_of(r, laws.lateness)
         s.touched = due * NS
         test = r.open
-        close_bucket(r, &laws.zone, high, laws.off[RATE], &said)
+        close_bucket(r, &laws.zone, s.high, laws.off[RATE], &said)
         if said.opened == NO_TEST and said.closed == 0:
             continue
         test = said.opened if said.opened != NO_TEST else test
-        f = found(out, s, number, RATE, test, &said, high)
+        f = found(out, s, number, RATE, test, &said, s.high)
         if f == NULL:
             return -1
         f.due = True

@@ -180,9 +180,27 @@ def note_evidence(found: Outcome, partition: Observed, start: int) -> None:
     """Gather findings and hits of one batch, which begins at event `start`."""
     for row in partition.evidence.findings():
         del row["subject"]  # its number, which says nothing
-        found.findings.append((start + row.pop("event"), repr(sorted(row.items()))))
+        what = row["channel"], row["test"], row["kind"]
+        found.findings.append((start + row.pop("event"), *what, repr(sorted(row.items()))))
     for event, *rest in partition.evidence.hits():
         found.hits.append((start + event, repr(rest)))
+
+
+def cuts_of(rng: np.random.Generator, n: int, batches: int) -> list[int]:
+    """Return where n events are cut into `batches` batches, some of them empty."""
+    return [0, *np.sort(rng.integers(0, n + 1, batches - 1)).tolist(), n]
+
+
+def assert_same(got: Outcome, want: Outcome, note: str) -> None:
+    """Compare all that came of a stream, cut in two ways."""
+    for name, mine in vars(got).items():
+        theirs = getattr(want, name)
+        if mine != theirs:
+            if isinstance(mine, dict):
+                differing = [key for key in {*mine, *theirs} if mine.get(key) != theirs.get(key)]
+                raise AssertionError(f"{note}: {name} differs at {differing[:3]}")
+            first = next((p for p in zip(mine, theirs, strict=False) if p[0] != p[1]), None)
+            raise AssertionError(f"{note}: {name}: {len(mine)} and {len(theirs)}, first {first}")
 
 
 def random_events(rng: np.random.Generator, seed: int) -> tuple[Events, dict[str, Any]]:
@@ -281,6 +299,9 @@ def busy_events(rng: np.random.Generator, seed: int) -> tuple[Events, dict[str, 
     events = at_random(rng, keys, key, steps, values)
     start = int(rng.integers(n // 4, n))
     events.user[start : start + 150][rng.random(len(events.user[start : start + 150])) < 0.6] = 7
+    start = int(rng.integers(n // 4, n))
+    few = len(events.session[start : start + 150])
+    events.session[start : start + 150][rng.random(few) < 0.6] = 7
     start = int(rng.integers(n // 4, n))
     few = len(events.finish[start : start + 150])
     events.finish[start : start + 150][rng.random(few) < 0.5] = 1

@@ -13,7 +13,8 @@ from oracle.telemetry import (
     LATENESS_NS,
     STALE_NS,
     Events,
-    Outcome,
+    assert_same,
+    cuts_of,
     new_partition,
     play,
     random_events,
@@ -29,21 +30,6 @@ from sentinel._core.partition import (
 
 METRICS = 8
 KEY = ("default", "default", "chat", "gpt-4")
-
-
-def cuts_of(rng: np.random.Generator, n: int, batches: int) -> list[int]:
-    return [0, *np.sort(rng.integers(0, n + 1, batches - 1)).tolist(), n]
-
-
-def assert_same(got: Outcome, want: Outcome, note: str) -> None:
-    for name, mine in vars(got).items():
-        theirs = getattr(want, name)
-        if mine != theirs:
-            if isinstance(mine, dict):
-                differing = [key for key in {*mine, *theirs} if mine.get(key) != theirs.get(key)]
-                raise AssertionError(f"{note}: {name} differs at {differing[:3]}")
-            first = next((p for p in zip(mine, theirs, strict=False) if p[0] != p[1]), None)
-            raise AssertionError(f"{note}: {name}: {len(mine)} and {len(theirs)}, first {first}")
 
 
 def simple(n: int, **changes: Any) -> Events:

@@ -1,0 +1,73 @@
+"""However a stream is cut, and wherever it is saved and taken up again: the same evidence."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from oracle.telemetry import (
+    SCALE,
+    SECOND_NS,
+    Events,
+    assert_same,
+    busy_events,
+    cuts_of,
+    play,
+    scaled,
+)  # fmt: skip
+from sentinel.detectors.channels import CHANNELS, LEVEL_TESTS, LEVELS
+
+OPENED, CLOSED, ACCEPTED, ALONE = 1, 2, 3, 4
+SINGLE = LEVEL_TESTS.index("single")
+RATE = CHANNELS.index("rate")
+
+
+def random_ticks(rng: np.random.Generator, events: Events) -> dict[int, int]:
+    """Return before which events a tick comes, and to which T it brings the stream."""
+    clock = np.maximum.accumulate(np.minimum(events.time, events.received))
+    found = {}
+    for place in rng.integers(1, len(events), int(rng.integers(0, 6))).tolist():
+        after = int(rng.choice([0, 5 * SECOND_NS, 700 * SECOND_NS]))
+        found[place] = min(int(clock[place - 1]) + after, int(clock[place]))
+    return found
+
+
+@pytest.mark.parametrize("seed", range(scaled(60)))
+def test_a_stream_cut_ticked_and_taken_up_anywhere_gives_the_same_evidence(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    events, rules = busy_events(rng, seed)
+    n = len(events)
+    ticks = random_ticks(rng, events)
+    fewest = [0, *sorted(ticks), n]
+    whole = play(events, fewest, rules, ticks=ticks)
+    if seed % 4 == 0:
+        ones = play(events, list(range(n + 1)), rules, ticks=ticks)
+        assert_same(ones, whole, f"seed {seed}, batches of 1")
+    for turn in range(3):
+        cuts = sorted({*fewest, *cuts_of(rng, n, int(rng.integers(2, 60)))})
+        restarts = set(rng.choice(cuts, min(len(cuts), 8)).tolist()) if turn else set()
+        got = play(events, cuts, rules, ticks=ticks, restarts=restarts)
+        assert_same(got, whole, f"seed {seed}, cuts {cuts}, restarts {sorted(restarts)}")
+
+
+def test_on_these_streams_every_test_opens_and_every_channel_closes_and_accepts() -> None:
+    found: Counter[tuple[int, int, int]] = Counter()
+    for seed in range(scaled(60)):
+        events, rules = busy_events(np.random.default_rng(seed), seed)
+        outcome = play(events, [0, len(events)], rules)
+        found.update((channel, test, kind) for _, channel, test, kind, _ in outcome.findings)
+        assert outcome.hits
+    if SCALE < 0.5:
+        return
+    for channel, level in enumerate(LEVELS):
+        opens = [level.up, level.down, level.up, level.singles]
+        for test in np.flatnonzero(opens).tolist():
+            assert found[channel, test, ALONE if test == SINGLE else OPENED], (channel, test)
+    for channel in range(len(LEVELS), RATE):
+        assert found[channel, 0, OPENED], channel
+        assert found[channel, 0, CLOSED], channel
+    for test in range(3):
+        assert found[RATE, test, OPENED], test
+        assert found[RATE, test, CLOSED], test
+    accepted = {channel for channel, _, kind in found if kind == ACCEPTED}
+    assert {0, 2, 3, RATE} <= accepted, accepted
