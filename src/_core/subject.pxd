@@ -297,7 +297,8 @@ cdef inline void describe_level(Finding* f, const Channel* c, int which, int tes
     cdef int minus = 1 if which == PROMPT or which == RESPONSE else 0
     if test == SINGLE or test == CLUSTER:
         base = reference
-        if record_of(c) > high:
+        # After an acceptance there is none at first.
+        if (c.epoch_n or c.epochs) and record_of(c) > high:
             high = record_of(c)
     f.observed = exp(level + base) - minus
     if test == SINGLE or test == CLUSTER:
