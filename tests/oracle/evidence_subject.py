@@ -38,27 +38,45 @@ class Call:
 
 
 class Fit:
-    """Weighted recursive least squares on three terms."""
+    """Weighted recursive least squares on three terms.
+
+    Every sum is taken in the order of the terms: on streams that leave a coefficient all but
+    unknown another order gives other digits.
+    """
 
     def __init__(self, uncertain: float, typical: float) -> None:
-        self.theta = np.zeros(3)
-        self.spread = uncertain * np.eye(3)
+        self.theta = [0.0] * 3
+        self.spread = [[uncertain if i == j else 0.0 for j in range(3)] for i in range(3)]
         self.typical = typical
         self.n = 0
 
-    def learn(self, x: Any, y: float, residual: float, least: float) -> None:
+    def predict(self, x: list[float]) -> float:
+        """Return what the terms explain."""
+        return in_turn(0.0, self.theta, x)
+
+    def learn(self, x: list[float], y: float, residual: float, least: float) -> None:
         """Learn one sample; its weight is that of a relative error, and falls with its residual."""
-        expected = float(self.theta @ x)
+        expected = self.predict(x)
         size = max(expected, 0.3 * y, least)
         scale = residual / self.typical if self.n > 20 else 0.0
         weight = 1 / (size * size * (1 + scale * scale))
-        unknown = bool((np.diag(self.spread) > Numbers.uncertain_max).any())
+        unknown = max(self.spread[i][i] for i in range(3)) > Numbers.uncertain_max
         forget = 1.0 if unknown else 1 - 1 / Numbers.fit_memory
-        gain = self.spread @ x
-        divisor = forget / weight + float(x @ gain)
-        self.theta = self.theta + gain * (y - expected) / divisor
-        self.spread = (self.spread - np.outer(gain, gain) / divisor) / forget
+        gain = [in_turn(0.0, row, x) for row in self.spread]
+        divisor = in_turn(forget / weight, x, gain)
+        for i in range(3):
+            self.theta[i] += gain[i] * (y - expected) / divisor
+            for j in range(3):
+                self.spread[i][j] = (self.spread[i][j] - gain[i] * gain[j] / divisor) / forget
         self.n += 1
+
+
+def in_turn(start: float, a: list[float], b: list[float]) -> float:
+    """Return start + a . b, the first product added first."""
+    total = start
+    for one, other in zip(a, b, strict=True):
+        total += one * other
+    return total
 
 
 @dataclass
@@ -108,10 +126,10 @@ class Subject:
         response = response or 0.0
         least, fit, value = (1e-9 if which == COST else 1.0), self.fits[which], v[name]
         if which == COST:
-            x = np.array([prompt / 1000, response / 1000, prompt <= 0 and response <= 0])
+            x = [prompt / 1000, response / 1000, float(prompt <= 0 and response <= 0)]
         else:
-            x = np.array([1, prompt / 1000, response / 100 if which == LATENCY else 0])
-        expected = float(fit.theta @ x)
+            x = [1.0, prompt / 1000, response / 100 if which == LATENCY else 0.0]
+        expected = fit.predict(x)
         r = math.log(max(value, least) / max(expected, least))
         r = min(max(r, -Numbers.residual_max), Numbers.residual_max)
         known = self.channels.get(which)

@@ -8,14 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from oracle.baseline import Reals
 from oracle.evidence import Laws
 from oracle.evidence_levels import probit
 from oracle.evidence_subject import COST, LATENCY, METRICS, TTFT, Book, Call, Subject
+from oracle.streams import KINDS
 from oracle.subject_record import taken_apart
 from oracle.telemetry import (
     IDLE_NS,
     LATENESS_NS,
     SECOND_NS,
+    at_random,
     Events,
     Observed,
     busy_events,
@@ -28,8 +31,6 @@ from sentinel._core import evidence_records
 from sentinel._core.partition import EVENT_REPEATED, EVENT_STALE
 
 EXACT = 1e-9
-PLACES = 1e-7
-"""Of a regression whose products are added up in another order, and of what it leaves."""
 
 
 def assert_near(got: Any, want: Any, allowed: float, note: str) -> None:
@@ -70,8 +71,10 @@ def assert_remembered(record: bytes, subject: Subject, note: str) -> None:
     for number, which in enumerate((LATENCY, TTFT, COST)):
         fit = subject.fits[which]
         assert found["fits"][number]["n"] == fit.n, note
-        assert_near(found["fits"][number]["theta"], fit.theta, PLACES, f"{note} fit {which}")
-        assert_near(found["fits"][number]["typical"], fit.typical, PLACES, f"{note} fit {which}")
+        assert_near(found["fits"][number]["theta"], fit.theta, EXACT, f"{note} fit {which}")
+        spread = np.array(fit.spread).ravel()
+        assert_near(found["fits"][number]["spread"], spread, EXACT, f"{note} fit {which}")
+        assert_near(found["fits"][number]["typical"], fit.typical, EXACT, f"{note} fit {which}")
     for number, share in enumerate(subject.shares):
         assert_state(found["shares"][number], share.state(), f"{note} share {number}")
     assert_state(found["rate"], subject.rate.state(), f"{note} rate")
@@ -117,7 +120,7 @@ def assert_found(partition: Observed, book: Book, start: int, note: str) -> None
     ], note
     for mine, theirs in zip(found, want, strict=True):
         for name in theirs.keys() - set(told):
-            assert_near(mine[name], theirs[name], PLACES, f"{note} {order(theirs)} {name}")
+            assert_near(mine[name], theirs[name], EXACT, f"{note} {order(theirs)} {name}")
     hits = [(start + event, *rest) for event, *rest in partition.evidence.hits()]
     assert [hit[:3] for hit in hits] == [hit[:3] for hit in book.hits], note
     assert_near([hit[3] for hit in hits], [hit[3] for hit in book.hits], EXACT, f"{note} hits")
@@ -126,7 +129,8 @@ def assert_found(partition: Observed, book: Book, start: int, note: str) -> None
 def run_beside(events: Events, rules: dict[str, Any], cuts: list[int], note: str) -> int:
     """Judge a stream with the core and with the oracle; return how much was found."""
     partition = new_partition(**rules)
-    book = Book(Laws(**rules["laws"], lateness_s=LATENESS_NS // SECOND_NS, idle_ns=IDLE_NS))
+    idle_ns = rules.get("idle_ns", IDLE_NS)
+    book = Book(Laws(**rules["laws"], lateness_s=LATENESS_NS // SECOND_NS, idle_ns=idle_ns))
     total = 0
     for start, stop in pairwise(cuts):
         clock, state = partition.judge(*events.columns(start, stop))
@@ -145,13 +149,52 @@ def run_beside(events: Events, rules: dict[str, Any], cuts: list[int], note: str
     return total
 
 
-@pytest.mark.parametrize("seed", range(scaled(24)))
+@pytest.mark.parametrize("seed", range(scaled(10)))
 def test_everything_that_is_found_and_remembered_is_the_oracles(seed: int) -> None:
     rng = np.random.default_rng(seed)
     events, rules = busy_events(rng, seed)
     rules = {"laws": rules["laws"]}
     cuts = cuts_of(rng, len(events), 40)
     assert run_beside(events, rules, cuts, f"seed {seed}") > 0
+
+
+def values_of_kind(rng: np.random.Generator, n: int, seed: int) -> Reals:
+    """Return eight metrics of n events, each of another kind of adversarial stream, none negative."""
+    values = np.full((n, 8), np.nan)
+    for metric in range(7):
+        kind = KINDS[(seed + 3 * metric) % len(KINDS)]
+        values[:, metric] = np.minimum(np.abs(kind(rng, n)), 1e5)
+    values[:, 7] = rng.random(n) < 0.03
+    for metric, share in enumerate((0.05, 0.4, 0.1, 0.1, 0.1, 0.1, 0.1)):
+        values[rng.random(n) < share, metric] = np.nan
+    return values
+
+
+def slow_events(rng: np.random.Generator, seed: int) -> Events:
+    """Return calls of days and weeks that know the hour, of one model, with a silence of days."""
+    n = 2500
+    gap = float(rng.choice([30, 120, 400, 900]))
+    steps = rng.exponential(gap, n)
+    hour = np.cumsum(steps) / 3600 % 24
+    steps *= np.where((hour > 8) & (hour < 18), 0.5, 3.0)
+    steps[rng.integers(n // 2, n, 2)] = rng.choice([3600.0, 2 * 86_400.0, 8 * 86_400.0], 2)
+    keys = [("acme", "prod", "chat", "m")]
+    key = np.zeros(n, np.int32)
+    return at_random(rng, keys, key, (steps * SECOND_NS).astype(np.int64), values_of_kind(rng, n, seed))
+
+
+@pytest.mark.parametrize("seed", range(scaled(15)))
+def test_days_of_every_kind_of_stream_are_the_oracles_too(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    events = slow_events(rng, seed)
+    # Clocks go forward on the second day, and back on the ninth.
+    first = 1_700_000_000
+    zone = [(0, 3600), (first + 90_000, 7200), (first + 777_600, 3600)]
+    rules = {
+        "laws": laws(fixed=float(rng.choice([0.0, 4.0, 10.0])), zone=zone[: seed % 4]),
+        "idle_ns": 7 * 86_400 * SECOND_NS,
+    }
+    run_beside(events, rules, cuts_of(rng, len(events), 20), f"seed {seed}")
 
 
 def test_normal_scores_have_six_digits() -> None:
