@@ -49,4 +49,6 @@ assert 'libasan' in maps and 'libubsan' in maps"
 # --capture=sys: a report is written to the file descriptor, and must reach the terminal.
 exec "$python" -S -m pytest -p no:cacheprovider -p no:benchmark --capture=sys tests/unit/core \
     tests/property/test_core.py tests/property/test_stability.py tests/property/test_partition.py \
-    tests/property/test_recent.py tests/property/test_records.py "$@"
+    tests/property/test_recent.py tests/property/test_records.py \
+    tests/property/test_evidence.py tests/property/test_evidence_cuts.py \
+    tests/property/test_subject_records.py "$@"

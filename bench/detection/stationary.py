@@ -81,14 +81,14 @@ STREAMS = {
 }
 
 
-def as_latency(rng: Generator, x: Reals, stream: Stream) -> Reals:
+def as_latency(_rng: Generator, x: Reals, _stream: Stream) -> Reals:
     """Latency without tokens."""
     values = nothing(len(x))
     values[:, LATENCY] = 10 + 100 * x
     return values
 
 
-def as_latency_by_tokens(rng: Generator, x: Reals, stream: Stream) -> Reals:
+def as_latency_by_tokens(rng: Generator, x: Reals, _stream: Stream) -> Reals:
     """Latency that tokens explain but for the stream."""
     values = nothing(len(x))
     values[:, PROMPT] = np.floor(np.exp(6 + 0.6 * rng.standard_normal(len(x))))
@@ -98,14 +98,14 @@ def as_latency_by_tokens(rng: Generator, x: Reals, stream: Stream) -> Reals:
     return values
 
 
-def as_prompt(rng: Generator, x: Reals, stream: Stream) -> Reals:
+def as_prompt(_rng: Generator, x: Reals, stream: Stream) -> Reals:
     """Tokens of prompts."""
     values = nothing(len(x))
     values[:, PROMPT] = np.floor(stream.tokens * x)
     return values
 
 
-def as_cost(rng: Generator, x: Reals, stream: Stream) -> Reals:
+def as_cost(_rng: Generator, x: Reals, _stream: Stream) -> Reals:
     """Cost without tokens."""
     values = nothing(len(x))
     values[:, COST] = 1e-3 * x
@@ -127,7 +127,7 @@ def nothing(n: int) -> Reals:
     return values
 
 
-def regular(rng: Generator, n: int, gap_s: float) -> Reals:
+def regular(_rng: Generator, n: int, gap_s: float) -> Reals:
     """Calls at equal distances."""
     return gap_s * np.arange(n, dtype=np.float64)
 
@@ -223,9 +223,7 @@ def measured(stream: str, form: str, arrivals: str, n: int) -> Row:
     time = ARRIVALS[arrivals](rng, n, WEEKS * WEEK_S / LONG_RUN)
     values = FORMS[form](rng, STREAMS[stream].make(rng, len(time)), STREAMS[stream])
     rules = ((FIXED, 0.0), (0.0, 0.0), (FIXED, -NATS), (FIXED, NATS))
-    return Row(
-        stream, form, arrivals, len(time), *(alerts(values, time, *rule) for rule in rules)
-    )
+    return Row(stream, form, arrivals, len(time), *(alerts(values, time, *rule) for rule in rules))
 
 
 def cases() -> list[tuple[str, str, str]]:

@@ -39,7 +39,7 @@ cdef extern from *:
     #define CLUSTER_SHARE 0.10
     #define CLUSTER_TAIL 0.01
     #define CLUSTER_FLOOR 1e-4
-    /* A tail of few samples is thinner by luck than it is: its mean excess counts a quarter more. */
+    /* A tail of few samples is thinner by luck than it is: its mean excess counts 1/4 more. */
     #define TAIL_SAFETY 1.25
     #define TAIL_LEAST 0.02
     /* One call must beat the record by this much, in logarithms: by half. */

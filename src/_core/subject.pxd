@@ -129,7 +129,7 @@ cdef struct Finding:
     double upper
     Moment first
     double[CHANNELS * TESTS] statistics
-    double[CHANNELS] ratios # what is recent to what is usual, by channel; 0: not known
+    double[CHANNELS] ratios     # what is recent to what is usual, by channel; 0: not known
     int32_t[CHANNELS] learned
 
 cdef struct Hit:

@@ -13,7 +13,7 @@ UP, DOWN, CLUSTER, SINGLE = range(4)
 
 
 def probit(p: float) -> float:
-    """Return the normal quantile by PPND7 of Wichura's AS 241, of which the core has seven digits."""
+    """Return the normal quantile by PPND7 of Wichura's AS 241: seven digits."""
     q = p - 0.5
     if abs(q) <= 0.425:
         r = 0.425**2 - q * q

@@ -263,7 +263,7 @@ class Rate:
     # Silence
 
     def silence(self) -> float:
-        """Return -ln of the chance of this silence; 0 unless it is twice as long as those before."""
+        """Return -ln of the chance of this silence; 0 unless twice as long as those before."""
         lasted = (self.bucket + 1) * self.length - self.silent_from
         if self.silent_calls <= 0 or lasted < 2 * self.silences[1] + self.length:
             return 0.0
@@ -306,5 +306,6 @@ class Rate:
             "run_expected": sum(usual for _, usual in self.run),
             "sums": [one.state() for one in self.sums],
             "open": -1 if self.open is None else self.open,
-            "day": self.day.mean, "week": self.week.mean, "day_n": self.day.n, "week_n": self.week.n,
+            "day": self.day.mean, "week": self.week.mean,
+            "day_n": self.day.n, "week_n": self.week.n,
         }  # fmt: skip

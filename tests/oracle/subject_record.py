@@ -42,13 +42,15 @@ RATE = np.dtype([
     ("day", "<f4", 24), ("week", "<f4", 168), ("day_n", "u1", 24), ("week_n", "u1", 168),
 ])  # fmt: skip
 SPEAKERS = np.dtype([
-    ("usual", "<f8", 2), ("who", "<u8"), *wholes("n", "head", "quiet_for", "hits", "hits_of", "open"),
+    ("usual", "<f8", 2), ("who", "<u8"),
+    *wholes("n", "head", "quiet_for", "hits", "hits_of", "open"),
     *reals("expected", "nats"),
 ])  # fmt: skip
 COUNTS = np.dtype([
     ("last", "<i8"), ("touched", "<i8"), ("calls", "<i8"), *reals("week_calls", "week_seconds"),
     ("week_at", "<i8"), ("week_new", "<i4"), ("high", "<f8"),
 ])  # fmt: skip
+WINDOW = np.dtype([("there", "u1"), ("n", "<u2"), ("capacity", "<u2"), ("head", "<u2")])
 SIZES = (CHANNEL.itemsize, FIT.itemsize, SHARE.itemsize, RATE.itemsize, SPEAKERS.itemsize)
 HEAD, SIZES_AT, OFFSET_AT, NAMES_AT = 12, 12, 32, 40
 ABSENT = 0xFFFF

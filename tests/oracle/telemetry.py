@@ -134,8 +134,14 @@ def restored(partition: Observed, rules: dict[str, Any], turned: bool) -> Observ
     return fresh
 
 
-def play(events: Events, cuts: list[int], rules: dict[str, Any], *,
-         ticks: Mapping[int, int] | None = None, restarts: Collection[int] = ()) -> Outcome:  # fmt: skip
+def play(
+    events: Events,
+    cuts: list[int],
+    rules: dict[str, Any],
+    *,
+    ticks: Mapping[int, int] | None = None,
+    restarts: Collection[int] = (),
+) -> Outcome:
     """Judge a stream that is cut into batches, and gather what came of it.
 
     Parameters

@@ -18,9 +18,9 @@ from oracle.telemetry import (
     IDLE_NS,
     LATENESS_NS,
     SECOND_NS,
-    at_random,
     Events,
     Observed,
+    at_random,
     busy_events,
     cuts_of,
     laws,
@@ -159,7 +159,7 @@ def test_everything_that_is_found_and_remembered_is_the_oracles(seed: int) -> No
 
 
 def values_of_kind(rng: np.random.Generator, n: int, seed: int) -> Reals:
-    """Return eight metrics of n events, each of another kind of adversarial stream, none negative."""
+    """Return eight metrics of n events, each another kind of adversarial stream, none below 0."""
     values = np.full((n, 8), np.nan)
     for metric in range(7):
         kind = KINDS[(seed + 3 * metric) % len(KINDS)]
@@ -180,7 +180,9 @@ def slow_events(rng: np.random.Generator, seed: int) -> Events:
     steps[rng.integers(n // 2, n, 2)] = rng.choice([3600.0, 2 * 86_400.0, 8 * 86_400.0], 2)
     keys = [("acme", "prod", "chat", "m")]
     key = np.zeros(n, np.int32)
-    return at_random(rng, keys, key, (steps * SECOND_NS).astype(np.int64), values_of_kind(rng, n, seed))
+    return at_random(
+        rng, keys, key, (steps * SECOND_NS).astype(np.int64), values_of_kind(rng, n, seed)
+    )
 
 
 @pytest.mark.parametrize("seed", range(scaled(15)))

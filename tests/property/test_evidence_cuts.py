@@ -5,16 +5,22 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from oracle.subject_record import taken_apart
 from oracle.telemetry import (
+    IDLE_NS,
     SCALE,
     SECOND_NS,
     Events,
     assert_same,
+    at_random,
     busy_events,
     cuts_of,
+    new_partition,
     play,
     scaled,
 )  # fmt: skip
+from sentinel._core import evidence_records
+from sentinel._core.evidence import Evidence
 from sentinel.detectors.channels import CHANNELS, LEVEL_TESTS, LEVELS
 
 OPENED, CLOSED, ACCEPTED, ALONE = 1, 2, 3, 4
@@ -71,3 +77,44 @@ def test_on_these_streams_every_test_opens_and_every_channel_closes_and_accepts(
         assert found[RATE, test, CLOSED], test
     accepted = {channel for channel, _, kind in found if kind == ACCEPTED}
     assert {0, 2, 3, RATE} <= accepted, accepted
+
+
+def one_call(evidence: Evidence, key: tuple[str, str, str, str], second: int) -> None:
+    """Judge one call at a second."""
+    values = np.full((1, 8), np.nan)
+    values[:, 0] = 100.0
+    time = np.full(1, second * SECOND_NS)
+    nobody = np.zeros(1, np.uint32)
+    evidence.judge([key], np.zeros(1, np.int32), values, time, time, np.full(1, 2, np.uint8),
+                   nobody, nobody)  # fmt: skip
+
+
+def test_a_service_stays_while_a_subject_of_it_that_was_read_back_has_not_spoken() -> None:
+    """Its number would go to another service, and the subject would speak for that."""
+    quiet, loud = ("t", "e", "chat", "quiet"), ("t", "e", "chat", "loud")
+    teacher = new_partition()
+    one_call(teacher.evidence, quiet, 1_000)
+    record = evidence_records.save(teacher.evidence, quiet, 0)
+    partition = new_partition()
+    evidence_records.load(partition.evidence, record, True)
+    start, idle = 2_000_000, IDLE_NS // SECOND_NS
+    for step, key in enumerate((loud, ("t", "e", "other", "m"), ("t", "e", "third", "m"))):
+        events = one_event(key, start + step * 3 * idle, step)
+        partition.judge(*events.columns(0, 1))
+    third = ("t", "e", "third", None)
+    before = evidence_records.save(partition.evidence, third, 0)
+    events = one_event(quiet, start + 6 * idle + 1, 9)
+    partition.judge(*events.columns(0, 1))
+    assert evidence_records.save(partition.evidence, third, 0) == before
+    whole = evidence_records.save(partition.evidence, ("t", "e", "chat", None), 0)
+    assert taken_apart(whole)["counts"]["calls"] == 1
+
+
+def one_event(key: tuple[str, str, str, str], second: int, number: int) -> Events:
+    """Return one event of a key at a second."""
+    rng = np.random.default_rng(0)
+    values = np.full((1, 8), 100.0)
+    events = at_random(rng, [key], np.zeros(1, np.int32), np.ones(1, np.int64), values)
+    events.time[:] = events.received[:] = second * SECOND_NS
+    events.id_low[:] = events.offset[:] = number
+    return events

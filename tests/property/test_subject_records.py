@@ -1,0 +1,215 @@
+"""Subject records: torn or changed ones are told, whatever stands in them."""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import cache
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import pytest
+
+from oracle.subject_record import (
+    CHANNEL,
+    COUNTS,
+    FIT,
+    HEAD,
+    NAMES_AT,
+    RATE,
+    RING,
+    SHARE,
+    SIZES_AT,
+    SPEAKERS,
+    WINDOW,
+    body_at,
+    taken_apart,
+)  # fmt: skip
+from oracle.telemetry import IDLE_NS, SECOND_NS, Observed, busy_events, laws, new_partition, scaled
+from sentinel._core import evidence_records
+from sentinel._core.evidence import Evidence
+
+Key = tuple[str, str, str, str | None]
+
+
+def new_evidence() -> Evidence:
+    return Evidence(lateness_ns=10 * SECOND_NS, idle_ns=IDLE_NS, **laws())
+
+
+@cache
+def spoken() -> Observed:
+    """Return a partition that has seen a long stream."""
+    partition = new_partition()
+    events, _ = busy_events(np.random.default_rng(2), 2)
+    partition.judge(*events.columns(0, len(events)))
+    return partition
+
+
+@cache
+def kept() -> list[tuple[Key, bytes]]:
+    """Return the records of some subjects: with everything, of a service, of a guest."""
+    evidence = spoken().evidence
+    live = sorted(evidence.subjects_live(spoken().clock), key=repr)
+    return [(key, evidence_records.save(evidence, key, 9)) for key in live]
+
+
+def sealed(record: bytes) -> bytes:
+    """Return a record whose checksum is right."""
+    checksum = zlib.crc32(record[HEAD:], zlib.crc32(record[:8]))
+    return record[:8] + checksum.to_bytes(4, "little") + record[HEAD:]
+
+
+def refused(record: bytes) -> None:
+    """Assert that a record is refused, and that what is there still judges."""
+    evidence = new_evidence()
+    with pytest.raises(evidence_records.BadRecord):
+        evidence_records.load(evidence, record)
+    for key, good in kept()[:2]:
+        evidence_records.load(evidence, good)
+        assert evidence_records.save(evidence, key, 9) == good
+
+
+def go_on(evidence: Evidence, key: Key) -> None:
+    """Let a subject speak for a while, from where it stands."""
+    n = 400
+    names = (key[0], key[1], key[2], key[3] or "m")
+    time = spoken().clock + np.arange(n, dtype=np.int64) * 3 * SECOND_NS
+    values = np.exp(np.random.default_rng(1).normal(4, 0.5, (n, 8)))
+    values[:, 7] = 0
+    ones = np.ones(n, np.uint32)
+    evidence.judge([names], np.zeros(n, np.int32), values, time, time, ones.astype(np.uint8), ones,
+                   ones)  # fmt: skip
+    evidence.findings()
+
+
+def test_a_record_names_its_subject_and_gives_back_every_byte() -> None:
+    for key, record in kept():
+        assert evidence_records.read(record) == (key, 9)
+        evidence = new_evidence()
+        assert evidence_records.load(evidence, record) == 9
+        assert evidence_records.save(evidence, key, 9) == record
+        assert taken_apart(record)["counts"]["calls"] > 0
+
+
+def test_a_subject_that_has_spoken_takes_no_record() -> None:
+    key, record = kept()[0]
+    evidence = new_evidence()
+    evidence_records.load(evidence, record)
+    with pytest.raises(evidence_records.KnownSubject):
+        evidence_records.load(evidence, record)
+    assert evidence_records.save(evidence, key, 9) == record
+
+
+def test_a_record_cut_anywhere_is_refused() -> None:
+    for _, record in kept()[:3]:
+        for cut in {*range(0, len(record), 64), *range(80), len(record) - 1}:
+            refused(record[:cut])
+        for more in (b"\0", b"\0" * 8, record):
+            refused(record + more)
+
+
+def test_a_record_cut_anywhere_with_a_right_checksum_is_refused() -> None:
+    for _, record in kept()[:3]:
+        for cut in range(body_at(record), len(record), 64):
+            refused(sealed(record[:cut]))
+        refused(sealed(record + b"\0"))
+
+
+def test_a_record_with_a_byte_changed_is_refused() -> None:
+    rng = np.random.default_rng(1)
+    for _, record in kept()[:3]:
+        for place in {*range(NAMES_AT), *rng.integers(0, len(record), 300).tolist()}:
+            changed = bytearray(record)
+            changed[place] ^= int(rng.integers(1, 256))
+            refused(bytes(changed))
+
+
+def test_a_record_of_another_version_or_build_is_refused() -> None:
+    _, record = kept()[0]
+    for place, form, value in (
+        (4, "<H", evidence_records.VERSION + 1), (4, "<H", 0), (0, "<4s", b"SNTS"),
+        *((SIZES_AT + 4 * i, "<I", 8) for i in range(5)),
+    ):  # fmt: skip
+        changed = bytearray(record)
+        struct.pack_into(form, changed, place, value)
+        refused(sealed(bytes(changed)))
+
+
+def places(record: bytes) -> list[tuple[str, int, Any]]:
+    """Return of each field of a record its name, where it stands, and its type."""
+    at, found = body_at(record), []
+
+    def note(dtype: np.dtype[Any]) -> None:
+        nonlocal at
+        for name, (form, offset, *_) in (dtype.fields or {}).items():
+            found.append((name, at + offset, form))
+        at += dtype.itemsize
+
+    for part in (COUNTS, FIT, FIT, FIT, SHARE, SHARE, RATE):
+        note(part)
+    for _ in range(2):
+        note(SPEAKERS)
+        speakers = np.frombuffer(record, SPEAKERS, 1, at - SPEAKERS.itemsize)[0]
+        at += 4 * RING if speakers["n"] else 0
+    for _ in range(6):
+        there, n, capacity, _ = struct.unpack_from("<BHHH", record, at)
+        note(WINDOW)
+        if there:
+            note(CHANNEL)
+            at += 4 * n if capacity else 0
+    assert at == len(record)
+    return found
+
+
+HARMFUL = {
+    "i4": (-(2**31), -2, 64, 1000, 1001, 2**31 - 1),
+    "i8": (-(2**63), -2, 3, 2**40, 2**63 - 1),
+    "u2": (126, 999, 1000, 1001, 0xFFFF),
+    "i2": (-32768, 32767),
+    "f8": (float("nan"), float("inf"), -1e300, 1e300),
+    "f4": (float("nan"), float("inf")),
+    "u8": (2**64 - 1,),
+    "u1": (0, 255),
+}
+
+
+def harmful(record: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield records with a right checksum in which one number is not what it can be."""
+    for name, at, form in places(record):
+        base = form.base if form.base.fields is None else form.base.fields["value"][0]
+        for value in HARMFUL[base.str[1:]]:
+            for place in {at, at + (form.itemsize - base.itemsize if form.base.isnative else 0)}:
+                changed = bytearray(record)
+                changed[place : place + base.itemsize] = np.array(value, base).tobytes()
+                yield name, sealed(bytes(changed))
+
+
+def test_a_record_written_to_do_harm_is_refused_or_harmless() -> None:
+    refusals = tried = 0
+    step = 1 if scaled(100) == 100 else 7
+    for key, record in kept()[:2]:
+        for name, changed in islice(harmful(record), 0, None, step):
+            tried += 1
+            evidence = new_evidence()
+            try:
+                evidence_records.load(evidence, changed)
+            except evidence_records.BadRecord:
+                refusals += 1
+                assert name != "waiting", "any level may wait"
+            go_on(evidence, key)
+            evidence.advance(spoken().clock + 2 * IDLE_NS)
+    assert refusals > tried // 3, (refusals, tried)
+
+
+def test_random_bytes_in_a_record_with_a_right_checksum_do_no_harm() -> None:
+    rng = np.random.default_rng(5)
+    for key, record in kept()[:2]:
+        for _ in range(scaled(2_000)):
+            changed = bytearray(record)
+            for place in rng.integers(body_at(record), len(record), int(rng.integers(1, 9))):
+                changed[place] = int(rng.integers(0, 256))
+            evidence = new_evidence()
+            with suppress(evidence_records.BadRecord):
+                evidence_records.load(evidence, sealed(bytes(changed)))
+            go_on(evidence, key)
