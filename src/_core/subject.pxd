@@ -546,6 +546,8 @@ cdef inline void begin_elsewhere(Subject* s) noexcept nogil:
         s.shares[i].sums[0].value = s.shares[i].sums[1].value = 0
     s.rate.open = NO_TEST
     s.rate.sums[SURGE].value = s.rate.sums[DROP].value = 0
+    # Calls are counted anew: those of before, and the time since, would make the rate too low.
+    s.rate.calls = 0
     s.rate.bucket = s.rate.buckets = s.rate.hour = -1
     s.rate.silent_calls = 0
     memset(s.rate.counts, 0, sizeof(s.rate.counts))

@@ -21,7 +21,7 @@ from oracle.telemetry import (
 )  # fmt: skip
 from sentinel._core import evidence_records
 from sentinel._core.evidence import Evidence
-from sentinel.detectors.channels import CHANNELS, LEVEL_TESTS, LEVELS
+from sentinel.detectors.channels import CHANNELS, LEVEL_TESTS, LEVELS, RATE_TESTS
 
 OPENED, CLOSED, ACCEPTED, ALONE = 1, 2, 3, 4
 SINGLE = LEVEL_TESTS.index("single")
@@ -118,3 +118,20 @@ def one_event(key: tuple[str, str, str, str], second: int, number: int) -> Event
     events.time[:] = events.received[:] = second * SECOND_NS
     events.id_low[:] = events.offset[:] = number
     return events
+
+
+def test_a_silence_that_was_accepted_is_passed_the_same_however_it_is_cut() -> None:
+    """One subject speaks every second, then only the other does, for less than the idle time."""
+    rng = np.random.default_rng(3)
+    keys = [("t", "e", "chat", "m"), ("t", "e", "other", "m")]
+    key = np.repeat(np.array([0, 1], np.int32), [1500, 400])
+    steps = np.repeat(np.array([1, 7], np.int64), [1500, 400]) * SECOND_NS
+    events = at_random(rng, keys, key, steps, np.full((1900, 8), 100.0))
+    events.time[:] = events.received
+    events.id_low[:] = np.arange(1900)
+    whole = play(events, [0, 1900], {})
+    told = [found[1:4] for found in whole.findings if found[1] == RATE]
+    assert (RATE, RATE_TESTS.index("silence"), ACCEPTED) in told
+    for stop in (1893, 1896, 1899, 1900):
+        whole = play(events, [0, stop], {})
+        assert_same(play(events, list(range(stop + 1)), {}), whole, f"batches of 1 to {stop}")

@@ -213,3 +213,33 @@ def test_random_bytes_in_a_record_with_a_right_checksum_do_no_harm() -> None:
             with suppress(evidence_records.BadRecord):
                 evidence_records.load(evidence, sealed(bytes(changed)))
             go_on(evidence, key)
+
+
+def test_what_is_taken_up_elsewhere_keeps_what_is_usual_and_nothing_of_when() -> None:
+    key = ("t", "e", "chat", "m")
+    teacher = new_evidence()
+    speak(teacher, key, 1_000_000, 1_500)
+    taught = evidence_records.save(teacher, key, 0)
+    evidence = new_evidence()
+    evidence_records.load(evidence, taught, True)
+    fresh = taken_apart(evidence_records.save(evidence, key, 0))
+    assert fresh["counts"]["last"] == fresh["counts"]["touched"] == 0
+    assert fresh["rate"]["bucket"] == -1
+    assert not fresh["rate"]["counts"].any()
+    for which, (_, ring) in taken_apart(taught)["channels"].items():
+        assert (fresh["channels"][which][1] == ring).all()
+    # Weeks later; the length of a bucket is looked at again, and is right.
+    speak(evidence, key, 9_000_000, 3_000)
+    after = taken_apart(evidence_records.save(evidence, key, 0))
+    assert after["rate"]["length"] == fresh["rate"]["length"] == 20
+    assert not evidence.findings()
+
+
+def speak(evidence: Evidence, key: tuple[str, str, str, str], second: int, n: int) -> None:
+    """Judge a call a second."""
+    time = (second + np.arange(n, dtype=np.int64)) * SECOND_NS
+    values = np.full((n, 8), np.nan)
+    values[:, 0] = np.random.default_rng(n).normal(100, 10, n)
+    nobody = np.zeros(n, np.uint32)
+    evidence.judge([key], np.zeros(n, np.int32), values, time, time, np.full(n, 2, np.uint8),
+                   nobody, nobody)  # fmt: skip
