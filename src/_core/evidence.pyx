@@ -8,7 +8,6 @@ the event at which T passed it; so a stream cut anywhere gives the same findings
 """
 import numpy as np
 
-from libc.math cimport exp, log
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memset
@@ -17,25 +16,16 @@ from sentinel._core.channel cimport Nature
 from sentinel._core.rates cimport NS
 from sentinel._core.shares cimport ShareNature
 from sentinel._core.subject cimport (
-    CHANNELS, LEVEL_CHANNELS, METRICS, Call, Hit, Laws, Subject, accept_channel_of, call_step,
+    CHANNELS, LEVEL_CHANNELS, METRICS, Call, Hit, Subject, accept_channel_of, call_step,
     close_due, end_subject, next_due, restart_subject, start_subject)
 from sentinel._core.rates cimport count_call
+from sentinel._core.week cimport first_threshold, learn_week
 
 cdef extern from *:
     """
-    #define WEEK_SECONDS 604800.0
-    #define THRESHOLD_LEAST 10.0
-    /* Tests of a service with two models: what one allowance is shared among. */
-    #define TESTS_A_SERVICE 22.0
     #define NEVER 0x7fffffffffffffffLL
     """
-    const double WEEK_SECONDS
-    const double THRESHOLD_LEAST
-    const double TESTS_A_SERVICE
     const int64_t NEVER
-
-cdef enum:
-    WEEK_CALLS = 64         # calls between two looks at how often a service speaks
 
 
 cdef inline uint64_t name_of(key) except? 0:
@@ -47,33 +37,6 @@ cdef inline uint64_t name_of(key) except? 0:
     for i in range(len(text)):
         h = (h ^ c[i]) * 0x100000001b3ULL
     return h
-
-
-cdef inline double first_threshold(const Laws* laws) noexcept nogil:
-    """Return the threshold before it is known how often a service speaks."""
-    return (laws.fixed if laws.fixed > 0 else THRESHOLD_LEAST) - laws.lean
-
-
-cdef inline void learn_week(Subject* s, const Laws* laws, int64_t clock) noexcept nogil:
-    """Count a call of a service, and set its threshold from how often it speaks."""
-    cdef double seconds, keep, high = laws.fixed
-    s.week_new += 1
-    if s.week_at == 0:
-        s.week_at = clock
-    if s.week_new < WEEK_CALLS:
-        return
-    seconds = (clock - s.week_at) / <double> NS
-    keep = exp(-seconds / WEEK_SECONDS)
-    s.week_calls = s.week_calls * keep + s.week_new
-    s.week_seconds = s.week_seconds * keep + seconds
-    s.week_new = 0
-    s.week_at = clock
-    if high <= 0:
-        seconds = s.week_seconds if s.week_seconds > 1 else 1
-        high = log(s.week_calls / seconds * WEEK_SECONDS * TESTS_A_SERVICE / laws.allowed)
-        if high < THRESHOLD_LEAST:
-            high = THRESHOLD_LEAST
-    s.high = high - laws.lean
 
 
 cdef class Evidence:
