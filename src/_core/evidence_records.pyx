@@ -215,7 +215,8 @@ cdef bint are_finite(const double* first, int count) noexcept:
 cdef bint can_be_sums(const Sum* first, int count) noexcept:
     cdef int i
     for i in range(count):
-        if not isfinite(first[i].value) or first[i].n < 0 or first[i].hits < 0:
+        if not isfinite(first[i].value) or not (
+                0 <= first[i].n < COUNT_MAX and 0 <= first[i].hits < COUNT_MAX):
             return False
     return True
 
@@ -249,7 +250,8 @@ cdef bint can_be_speakers(const Speakers* p) noexcept:
 cdef bint can_be_subject(const Subject* s) noexcept:
     cdef int i
     for i in range(FITS):
-        if s.fits[i].n < 0 or not are_finite(s.fits[i].theta, TERMS + TERMS * TERMS + 1):
+        if not (0 <= s.fits[i].n < CALLS_MAX
+                and are_finite(s.fits[i].theta, TERMS + TERMS * TERMS + 1)):
             return False
     for i in range(2):
         if not (can_be_sums(s.shares[i].sums, 2) and are_finite(&s.shares[i].calls, SHARE_REALS)
@@ -258,7 +260,7 @@ cdef bint can_be_subject(const Subject* s) noexcept:
                 and 0 <= s.shares[i].open_hits <= s.shares[i].open_for):
             return False
     return (0 <= s.last < LAST_SECOND * NS and 0 <= s.week_at < LAST_SECOND * NS
-            and 0 <= s.touched < (LAST_SECOND + WEEK * HOUR) * NS and s.calls >= 0
+            and 0 <= s.touched < (LAST_SECOND + WEEK * HOUR) * NS and 0 <= s.calls < CALLS_MAX
             and 0 <= s.week_new < COUNT_MAX and are_finite(&s.week_calls, 2) and isfinite(s.high))
 
 
