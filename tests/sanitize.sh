@@ -39,6 +39,7 @@ export PYTHONPATH="$installed:$packages" PYTHONMALLOC=malloc PYTHONDONTWRITEBYTE
 export ASAN_OPTIONS=detect_leaks=0:abort_on_error=1:halt_on_error=1
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 export SENTINEL_PROPERTY_SCALE="${SENTINEL_PROPERTY_SCALE:-0.05}"
+export SENTINEL_FUZZ_OTLP="${SENTINEL_FUZZ_OTLP:-10000}"
 export OPENBLAS_NUM_THREADS=1
 
 "$python" -S -c "
@@ -49,6 +50,7 @@ assert 'libasan' in maps and 'libubsan' in maps"
 # --capture=sys: a report is written to the file descriptor, and must reach the terminal.
 exec "$python" -S -m pytest -p no:cacheprovider -p no:benchmark --capture=sys tests/unit/core \
     tests/property/test_core.py tests/property/test_stability.py tests/property/test_partition.py \
-    tests/property/test_recent.py tests/property/test_records.py \
+    tests/property/test_recent.py tests/property/test_records.py tests/property/test_novelty.py \
     tests/property/test_evidence.py tests/property/test_evidence_cuts.py \
-    tests/property/test_subject_records.py "$@"
+    tests/property/test_subject_records.py tests/property/test_otlp.py \
+    tests/unit/intake/test_keep.py "$@"

@@ -15,7 +15,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec import structs
 
+from sentinel.intake.keep import EventKeeper
 from sentinel.model.anomaly import Anomaly
 from sentinel.model.batch import Batch, Key
 from sentinel.model.event import Event, Prompt, Response
@@ -79,6 +81,7 @@ class Feed:
         self.rng = np.random.default_rng(7)
         self.pool = [event(self.rng) for _ in range(POOL)]
         self.offset = 0
+        self.keeper = EventKeeper()
 
     def rows(self, n: int, anomaly_share: float) -> Rows:
         """Return the next n events, a share of them with an anomaly."""
@@ -104,17 +107,19 @@ class Feed:
             offset=offset,
             index=np.zeros(n, np.int32),
             over_limit=np.zeros(n, np.uint8),
-            finish=np.zeros(n, np.uint8),
+            finish=np.full(n, 2, np.uint8),
             user=np.zeros(n, np.uint32),
             session=np.zeros(n, np.uint32),
         )
         odd = np.flatnonzero(self.rng.random(n) < anomaly_share).tolist()
+        batch = structs.replace(batch, kept=(self.keeper.keep(events),))
         return Rows(
             next_offset=self.offset,
             batch=batch,
             stored=np.ones(n, np.bool_),
             state=np.zeros(n, np.uint8),
             anomalies=[self.anomaly(batch, row) for row in odd],
+            anomaly_event=np.array(odd, np.int64),
             incidents=[],
         )
 

@@ -345,11 +345,11 @@ cdef class Reader:
         row.key = keys.number_of(codes[2], codes[0], codes[1])
         return FINE
 
-    def redact(self, list events not None, dict users not None, dict sessions not None):
-        """Take out the texts, put known pseudonyms for ids; return the rows that need more.
+    def redact(self, list events not None, dict users not None, dict sessions not None,
+               bint keep_texts):
+        """Take out texts or leave them, put known pseudonyms; return the rows that need more.
 
-        More is: an id that is not in the tables, errors, metadata.  Nothing in a row that is not
-        returned can still say what may not be kept.
+        More: a text, an id that is not in the tables, errors, metadata.  No other row holds any.
         """
         cdef Py_ssize_t i
         cdef bint done
@@ -358,9 +358,9 @@ cdef class Reader:
         cdef PyObject* value
         for i in range(len(events)):
             event = self.event_at(events, i)
-            drop_text(slot(event, at[PROMPT]), self.of_side[0])
-            drop_text(slot(event, at[RESPONSE]), self.of_side[1])
-            done = hide_id(event, at[USER], <PyObject*>users)
+            done = hide_text(slot(event, at[PROMPT]), self.of_side[0], keep_texts)
+            done &= hide_text(slot(event, at[RESPONSE]), self.of_side[1], keep_texts)
+            done &= hide_id(event, at[USER], <PyObject*>users)
             done &= hide_id(event, at[SESSION], <PyObject*>sessions)
             value = slot(event, at[ERRORS])
             if value != NULL and PyList_GET_SIZE(value) == 0:

@@ -1,7 +1,8 @@
 """The subjects of one partition, and what is found of them a batch at a time."""
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 
-from sentinel._core.subject cimport Findings, Laws, Subject
+from sentinel._core.findings cimport Findings
+from sentinel._core.subject cimport Laws, Subject
 
 cdef enum:
     SUBJECT_BITS = 8
@@ -43,8 +44,8 @@ cdef class Evidence:
     cdef int32_t whole_of(self, key) except -1
     cdef int expect(self, int32_t number) except -1
     cdef int run(self, const Calls* calls, int base) noexcept nogil
+    cdef int find_parent(self, Subject* s, int64_t clock) noexcept nogil
     cdef int step(self, const Calls* c, Py_ssize_t i) noexcept nogil
     cdef int close_all(self, int64_t clock, const Calls* c) noexcept nogil
-    cdef void mark(self, Py_ssize_t first, const Calls* c, Py_ssize_t last) noexcept nogil
     cdef int forget_idle(self, int64_t clock) except -1
     cdef void forget_batch(self) noexcept nogil

@@ -13,19 +13,22 @@ from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memset
 
 from sentinel._core.channel cimport Nature
-from sentinel._core.rates cimport NS
+from sentinel._core.findings cimport CHANNELS, LEVEL_CHANNELS, Hit, date_findings
+from sentinel._core.rates cimport NS, count_call
 from sentinel._core.shares cimport ShareNature
+from sentinel._core.steps cimport METRICS, Call, call_step, close_due, next_due, whole_step
 from sentinel._core.subject cimport (
-    CHANNELS, LEVEL_CHANNELS, METRICS, Call, Hit, Subject, accept_channel_of, call_step,
-    close_due, end_subject, next_due, restart_subject, start_subject)
-from sentinel._core.rates cimport count_call
-from sentinel._core.week cimport first_threshold, learn_week
+    Subject, accept_channel_of, borrow, end_subject, first_threshold, learn_week, restart_subject,
+    start_subject)
 
 cdef extern from *:
     """
     #define NEVER 0x7fffffffffffffffLL
     """
     const int64_t NEVER
+
+cdef enum:
+    PARENT_CALLS = 400      # calls after which a subject may lend what it knows
 
 
 cdef inline uint64_t name_of(key) except? 0:
@@ -182,13 +185,16 @@ cdef class Evidence:
             return -1
         if close_due(s, c.subject[i], &self.laws, now, &self.out) < 0:
             return -1
-        self.mark(first, c, i)
+        date_findings(&self.out, first, c.clock, i)
         if s.last and clock - s.last > self.laws.idle_ns:
             restart_subject(s, first_threshold(&self.laws))
         if whole.last and clock - whole.last > self.laws.idle_ns:
             restart_subject(whole, first_threshold(&self.laws))
+        if s.calls == 0 and self.find_parent(s, clock) < 0:
+            return -1
         learn_week(whole, &self.laws, clock)
-        # Its own until it speaks again: what its buckets are held against, whoever speaks between.
+        # Its buckets are closed at its next call or at the end of a run, and calls of its siblings
+        # in between must not matter.
         s.high = whole.high
         count_call(&whole.rate, c.counted_at[i] // NS, now, self.laws.lateness)
         count_call(&s.rate, c.counted_at[i] // NS, now, self.laws.lateness)
@@ -206,6 +212,8 @@ cdef class Evidence:
         call.session = c.session[i]
         call.event = <int32_t> i
         first = self.out.n
+        if whole_step(whole, s.service, &self.laws, &call, whole.high, &self.out) < 0:
+            return -1
         if call_step(s, c.subject[i], &self.laws, &call, s.high, &self.out) < 0:
             return -1
         if self.out.n > first:
@@ -218,18 +226,28 @@ cdef class Evidence:
             self.next_due = due
         return 0
 
-    cdef void mark(self, Py_ssize_t first, const Calls* c, Py_ssize_t last) noexcept nogil:
-        """Mark findings that time brought with the event at which T passed them."""
-        cdef Py_ssize_t k, low, high, middle
-        for k in range(first, self.out.n):
-            low, high = 0, last
-            while low < high:
-                middle = (low + high) >> 1
-                if c.clock[middle] < self.out.rows[k].clock:
-                    low = middle + 1
-                else:
-                    high = middle
-            self.out.rows[k].event = <int32_t> low
+    cdef int find_parent(self, Subject* s, int64_t clock) noexcept nogil:
+        """Let a new subject borrow from whom knows its model best, else from whom knows most."""
+        cdef Py_ssize_t i
+        cdef Subject* other
+        cdef Subject* best = NULL
+        cdef bint better
+        for i in range(self.reached):
+            other = self.at(<int32_t> i)
+            if (not other.live or other.service == i or other.house != s.house
+                    or other.calls < PARENT_CALLS or clock - other.last > self.laws.idle_ns):
+                continue
+            if best == NULL:
+                better = True
+            elif (other.model == s.model) != (best.model == s.model):
+                better = other.model == s.model
+            elif other.calls != best.calls:
+                better = other.calls > best.calls
+            else:
+                better = other.name < best.name
+            if better:
+                best = other
+        return borrow(s, best, best.model == s.model) if best != NULL else 0
 
     cdef int close_all(self, int64_t clock, const Calls* c) noexcept nogil:
         """Close all buckets that are due at T = `clock`."""
@@ -244,10 +262,10 @@ cdef class Evidence:
             if close_due(s, <int32_t> i, &self.laws, clock // NS, &self.out) < 0:
                 return -1
             due = next_due(s, &self.laws)
-            if due < self.next_due:
+            if due < self.next_due and clock - s.last <= self.laws.idle_ns:
                 self.next_due = due
         if c != NULL:
-            self.mark(first, c, c.n - 1)
+            date_findings(&self.out, first, c.clock, c.n - 1)
         return 0
 
     cdef int forget_idle(self, int64_t clock) except -1:
@@ -258,8 +276,7 @@ cdef class Evidence:
         """
         cdef Py_ssize_t i
         cdef Subject* s
-        idle = []
-        needed = set()
+        idle, needed = [], set()
         for i in range(self.reached):
             s = self.at(<int32_t> i)
             if not s.live:
@@ -291,6 +308,19 @@ cdef class Evidence:
     def touched_at(self, key):
         """Return T at which a subject last changed, by a call or because T passed."""
         return self.at(self.numbers[key]).touched
+
+    def learned(self, key):
+        """Return how many samples each channel of a subject rests on; None where it is unknown.
+
+        Safe from any thread while another judges.
+        """
+        cdef Subject* s
+        cdef int i
+        number = self.numbers.get(key)
+        if number is None:
+            return None
+        s = self.at(number)
+        return [s.learned[i] for i in range(CHANNELS)]
 
     def accept(self, key, int channel):
         """Take what a channel saw last for what is usual; says whether there is such a subject."""

@@ -4,29 +4,29 @@
 Layout, little-endian (docs/formats/subject-record.md): a head of 12 bytes (`SNTE`, version u16, 0
 u16, CRC-32 of everything else u32), the sizes of the five structures u32 each, offset at which the
 subject stands i64, tenant, environment, service and model each as u16 length and UTF-8 (0xffff: no
-model, a service as a whole), then the structures as they lie in memory: head, fits, shares, rate,
-speakers with their rings, channels with their windows.  A build with other sizes does not read it.
+model, a service as a whole), then what it knows: counts, and as they lie in memory what each
+channel has learned, fits, shares, rate, speakers with their rings and channels with their windows.
+A build whose structures have other sizes does not read it, and none takes a number that cannot be.
 """
 import struct
 import zlib
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
-from libc.math cimport isfinite
-from libc.stdint cimport int16_t, int64_t, uint32_t
+from libc.stdint cimport int16_t, uint32_t
 from libc.stdlib cimport calloc
 from libc.string cimport memcpy
 
-from sentinel._core.channel cimport (
-    ARMED, BLOCK, CLUSTER, EPOCH, GUARD, NO_TEST, Channel, Sum)
+from sentinel._core.calibration cimport Channel
 from sentinel._core.evidence cimport Evidence
+from sentinel._core.findings cimport LEVEL_CHANNELS
 from sentinel._core.levels cimport LEVELS, Levels
-from sentinel._core.rates cimport (
-    BUCKET_GRID, GRID, HOUR, HOURS, NS, OPEN_BUCKETS, SILENCE, WEEK, Rate)
-from sentinel._core.residual cimport TERMS, Fit
+from sentinel._core.possible cimport (
+    can_be_channel, can_be_rate, can_be_speakers, can_be_subject, can_be_window)
+from sentinel._core.rates cimport NS, Rate
+from sentinel._core.residual cimport Fit
 from sentinel._core.shares cimport Share
 from sentinel._core.speakers cimport SPEAKERS, Speakers
-from sentinel._core.subject cimport (
-    FITS, LEVEL_CHANNELS, Subject, begin_elsewhere, channel_of, restart_subject)
+from sentinel._core.subject cimport FITS, Subject, begin_elsewhere, channel_of, restart_subject
 
 VERSION = 1
 MAGIC = b"SNTE"
@@ -34,7 +34,7 @@ _HEAD = struct.Struct("<4sHHI")
 _SIZES = struct.Struct("<5I")
 _OFFSET = struct.Struct("<q")
 _LENGTH = struct.Struct("<H")
-_COUNTS = struct.Struct("<qqqddqid")
+_COUNTS = struct.Struct("<qqqddqiid")
 _WINDOW = struct.Struct("<BHHH")
 _ABSENT = 0xffff
 _CAPACITIES = (0, 125, 250, 500, LEVELS)
@@ -43,16 +43,6 @@ cdef enum:
     # Of a channel, what follows its window; of speakers, what follows their ring.
     PLAIN_CHANNEL = sizeof(Channel) - sizeof(Levels)
     PLAIN_SPEAKERS = sizeof(Speakers) - sizeof(uint32_t*)
-    # Numbers that stand together: from `closing` to `last_second`, from `calls` to `recent`.
-    CHANNEL_REALS = 16
-    SHARE_REALS = 9
-    BLOCKS_MAX = 48
-    PAIRS_MAX = 256
-    COUNT_MAX = 1 << 30
-
-# 2200-01-01, beyond which no event is admitted.
-cdef int64_t LAST_SECOND = 7258118400
-cdef int64_t CALLS_MAX = <int64_t> 1 << 60
 
 
 class BadRecord(ValueError):
@@ -85,7 +75,8 @@ def save(Evidence evidence not None, key, long long offset):
             text = name.encode()
             body += _LENGTH.pack(len(text)) + text
     body += _COUNTS.pack(s.last, s.touched, s.calls, s.week_calls, s.week_seconds, s.week_at,
-                         s.week_new, s.high)
+                         s.week_new, s.parent, s.high)
+    body += memory(s.learned, sizeof(s.learned))
     body += memory(s.fits, FITS * sizeof(Fit))
     body += memory(s.shares, 2 * sizeof(Share))
     body += memory(&s.rate, sizeof(Rate))
@@ -108,15 +99,15 @@ def save(Evidence evidence not None, key, long long offset):
 
 
 def read(const unsigned char[::1] record):
-    """Return (key, offset) of a record without loading it.
+    """Return (key, offset, calls) of a record without loading it.
 
     Raises
     ------
     BadRecord
         It is torn, or not a record of this version.
     """
-    key, offset, _ = _take_apart(record)
-    return key, offset
+    key, offset, body = _take_apart(record)
+    return key, offset, _COUNTS.unpack_from(body)[2]
 
 
 def load(Evidence evidence not None, const unsigned char[::1] record, bint elsewhere=False):
@@ -135,7 +126,7 @@ def load(Evidence evidence not None, const unsigned char[::1] record, bint elsew
     key, offset, body = _take_apart(record)
     number = evidence.numbers.get(key)
     if number is not None and evidence.at(number).calls:
-        raise KnownSubject(f"{key[2]} is known already")
+        raise KnownSubject(f"that of {key[2]} is here already")
     number = evidence.whole_of(key) if key[3] is None else evidence.subject_of(key)
     s = evidence.at(number)
     try:
@@ -158,8 +149,9 @@ cdef int fill(Subject* s, bytes body) except -1:
     if len(body) < _COUNTS.size:
         raise BadRecord("lengths differ from what the record says")
     (s.last, s.touched, s.calls, s.week_calls, s.week_seconds, s.week_at, s.week_new,
-     s.high) = _COUNTS.unpack_from(body)
+     s.parent, s.high) = _COUNTS.unpack_from(body)
     at = _COUNTS.size
+    at = copy(s.learned, rest, at, sizeof(s.learned))
     at = copy(s.fits, rest, at, FITS * sizeof(Fit))
     at = copy(s.shares, rest, at, 2 * sizeof(Share))
     at = copy(&s.rate, rest, at, sizeof(Rate))
@@ -199,94 +191,6 @@ cdef int fill(Subject* s, bytes body) except -1:
     if not can_be_subject(s) or not can_be_rate(&s.rate, s.last // NS):
         raise BadRecord("a number is not possible")
     return 0
-
-
-# A record that was written with care to do harm must not make the tests read or write elsewhere,
-# add up what is no number, or close buckets for hours.
-
-cdef bint are_finite(const double* first, int count) noexcept:
-    cdef int i
-    for i in range(count):
-        if not isfinite(first[i]):
-            return False
-    return True
-
-
-cdef bint can_be_sums(const Sum* first, int count) noexcept:
-    cdef int i
-    for i in range(count):
-        if not isfinite(first[i].value) or not (
-                0 <= first[i].n < COUNT_MAX and 0 <= first[i].hits < COUNT_MAX):
-            return False
-    return True
-
-
-cdef bint can_be_window(const Levels* w) noexcept:
-    """Say whether both halves hold the same codes, the first in order of value."""
-    cdef int i
-    for i in range(1, w.n):
-        if w.block[i - 1] > w.block[i]:
-            return False
-    return (w.n == 0 or sorted((<int16_t*> w.block + w.capacity)[i] for i in range(w.n))
-            == [w.block[i] for i in range(w.n)])
-
-
-cdef bint can_be_channel(const Channel* c) noexcept:
-    return (0 <= c.waiting_n <= GUARD and 0 <= c.waiting_at < GUARD
-            and NO_TEST <= c.open <= CLUSTER and (c.open == NO_TEST or c.window.n >= ARMED)
-            and 0 <= c.epoch_n < EPOCH and 0 <= c.epochs <= 1 and 0 <= c.blocks <= BLOCKS_MAX
-            and 0 <= c.pairs <= PAIRS_MAX and 0 <= c.block_n < BLOCK
-            and 0 <= c.since_refresh < COUNT_MAX and 0 <= c.open_for < COUNT_MAX
-            and can_be_sums(c.sums, 3) and are_finite(&c.closing, CHANNEL_REALS))
-
-
-cdef bint can_be_speakers(const Speakers* p) noexcept:
-    return (0 <= p.n <= SPEAKERS and 0 <= p.head < SPEAKERS
-            and (p.n == SPEAKERS or p.head == p.n) and NO_TEST <= p.open <= 0
-            and 0 <= p.quiet_for < COUNT_MAX and are_finite(p.usual, 2)
-            and are_finite(&p.expected, 2))
-
-
-cdef bint can_be_subject(const Subject* s) noexcept:
-    cdef int i
-    for i in range(FITS):
-        if not (0 <= s.fits[i].n < CALLS_MAX
-                and are_finite(s.fits[i].theta, TERMS + TERMS * TERMS + 1)):
-            return False
-    for i in range(2):
-        if not (can_be_sums(s.shares[i].sums, 2) and are_finite(&s.shares[i].calls, SHARE_REALS)
-                and NO_TEST <= s.shares[i].open <= 0 and 0 <= s.shares[i].open_for < COUNT_MAX
-                and 0 <= s.shares[i].since_refresh < COUNT_MAX
-                and 0 <= s.shares[i].open_hits <= s.shares[i].open_for):
-            return False
-    return (0 <= s.last < LAST_SECOND * NS and 0 <= s.week_at < LAST_SECOND * NS
-            and 0 <= s.touched < (LAST_SECOND + WEEK * HOUR) * NS and 0 <= s.calls < CALLS_MAX
-            and 0 <= s.week_new < COUNT_MAX and are_finite(&s.week_calls, 2) and isfinite(s.high))
-
-
-cdef bint can_be_rate(const Rate* r, int64_t last) noexcept:
-    """Say whether a rate is possible; `last`: second of the last call."""
-    cdef int i
-    for i in range(OPEN_BUCKETS):
-        if not 0 <= r.counts[i] < COUNT_MAX:
-            return False
-    for i in range(WEEK):
-        if not isfinite(r.week[i]) or not isfinite(r.day[i % HOURS]):
-            return False
-    if not (r.length == 0 or r.length in [BUCKET_GRID[i] for i in range(GRID)]):
-        return False
-    return (-1 <= r.bucket <= LAST_SECOND and r.bucket * r.length <= LAST_SECOND
-            # Fewer than a week's buckets are due.
-            and (r.bucket < 0 or r.length == 0 or r.bucket * r.length > last - WEEK * HOUR)
-            and 0 <= r.since <= LAST_SECOND and 0 <= r.silent_from <= LAST_SECOND
-            and 0 <= r.longest[1] <= r.longest[0] <= LAST_SECOND
-            and 0 <= r.calls < CALLS_MAX and 0 < r.next_choice < CALLS_MAX
-            and 0 <= r.run_calls < CALLS_MAX and 0 <= r.run_buckets < CALLS_MAX
-            and -1 <= r.hour <= LAST_SECOND and 0 <= r.hour_seconds <= 2 * HOUR
-            and -1 <= r.buckets < COUNT_MAX and 0 <= r.blocks < COUNT_MAX and 0 <= r.block_n < 4
-            and 0 <= r.open_for < COUNT_MAX and NO_TEST <= r.open <= SILENCE
-            and can_be_sums(r.sums, 2) and are_finite(&r.level, 6)
-            and are_finite(&r.run_expected, 3))
 
 
 cdef Py_ssize_t copy(void* to, const unsigned char[::1] body, Py_ssize_t at,

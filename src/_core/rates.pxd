@@ -6,7 +6,9 @@ A bucket is as long as sixteen calls take, on a grid of 1, 2, 5, ... and is clos
 z = 2 (sqrt(c + 3/8) - sqrt(m + 3/8)) / sqrt(1 + d m), where d is what counts vary beyond Poisson,
 learned.  Forecasts are the recent level, the same hour of other days and the same hour of the week,
 as far as they have been seen; the mildest verdict counts, so what is usual at this hour is no news.
-*surge*, *drop*: CUSUMs of a shift by 1.5; counts are correlated, so their evidence is worth 10/14.
+*surge*, *drop*: CUSUMs of a shift by 2, less what the level of counts wanders by itself.
+The first weekend of a series whose working days are known, and the first working day of one of
+which only a weekend is, tells nothing: what is usual then is not known yet.
 *silence*: ln(1 + d m) / d, -ln of the chance that none of m expected calls comes where their rate
 is gamma-distributed with relative variance d; and longer than the silences of the past.
 
@@ -19,7 +21,8 @@ from libc.math cimport fabs, log, sqrt
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t
 from libc.string cimport memset
 
-from sentinel._core.channel cimport (
+from sentinel._core.calibration cimport allowance_of
+from sentinel._core.sums cimport (
     EVIDENCE_CAP, NO_TEST, Moment, Said, Sum, add_to, say_nothing)
 
 cdef enum:
@@ -42,13 +45,11 @@ cdef extern from *:
     /* The bucket lengths, seconds. */
     static const int BUCKET_GRID[17] = {1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1200, 1800,
                                         3600, 7200, 14400};
-    #define RATE_SHIFT 1.5
-    #define COUNTS_WORTH (10.0 / 14.0)
+    #define RATE_SHIFT 2.0
     """
     const int64_t NS
     const int* BUCKET_GRID
     const double RATE_SHIFT
-    const double COUNTS_WORTH
 
 cdef struct Zone:
     # Local time: from second at[i] on, offset[i] seconds are added to UTC.
@@ -215,6 +216,19 @@ cdef inline double compare(Rate* r, const Zone* zone, double count, double* leas
     return z if z > -5 else -5.0
 
 
+cdef inline bint is_unknown_day(const Rate* r, const Zone* zone) noexcept nogil:
+    """Say whether the bucket's hour is known, but only of the other kind of day."""
+    cdef int64_t hour = local_second(zone, r.bucket * r.length + r.length // 2) // HOUR
+    cdef int day, known = 0
+    cdef bint weekend = (hour // HOURS + 3) % 7 >= 5
+    for day in range(7):
+        if r.week_n[day * HOURS + hour % HOURS]:
+            if ((day + 3) % 7 >= 5) == weekend:
+                return False
+            known += 1
+    return known > 0
+
+
 cdef inline void learn_counts(Rate* r, double z, double count) noexcept nogil:
     """Learn level, over-dispersion and wandering from a bucket in which nothing is open."""
     cdef double mean, extra, most, level = r.level
@@ -225,7 +239,7 @@ cdef inline void learn_counts(Rate* r, double z, double count) noexcept nogil:
         r.blocks += r.blocks < 32
         mean = r.block_sum / 4
         extra = mean * mean - 0.25
-        most = (6 if r.blocks < 16 else 2) * (r.wander if r.wander > 0.1 else 0.1)
+        most = 5 * (r.wander if r.wander > 0.1 else 0.1)
         r.wander += ((extra if extra < most else most) - r.wander) / (r.blocks + 2)
         r.wander = r.wander if r.wander > 0 else 0
         r.block_sum = 0
@@ -292,19 +306,19 @@ cdef inline void close_bucket(Rate* r, const Zone* zone, double high, unsigned i
     begins.offset = begins.index = -1
     r.recent += (count - r.recent) / 4
     r.z = z = compare(r, zone, count, &least)
-    k = 2 * sqrt(r.wander)
+    k = allowance_of(r.wander)
     if r.sums[SURGE].value <= 0 and r.sums[DROP].value <= 0:
         r.run_calls = r.run_buckets = 0
         r.run_expected = 0
     r.run_calls += <int64_t> count
     r.run_buckets += 1
     r.run_expected += r.level
-    add_to(&r.sums[SURGE], COUNTS_WORTH * RATE_SHIFT * (z - k - 0.5 * RATE_SHIFT),
+    add_to(&r.sums[SURGE], RATE_SHIFT * (z - k - 0.5 * RATE_SHIFT),
            EVIDENCE_CAP * high, &begins)
-    add_to(&r.sums[DROP], COUNTS_WORTH * RATE_SHIFT * (-z - k - 0.5 * RATE_SHIFT),
+    add_to(&r.sums[DROP], RATE_SHIFT * (-z - k - 0.5 * RATE_SHIFT),
            EVIDENCE_CAP * high, &begins)
     follow_silence(r, count, least)
-    if r.buckets < WARM_BUCKETS:
+    if r.buckets < WARM_BUCKETS or is_unknown_day(r, zone):
         r.sums[SURGE].value = r.sums[DROP].value = 0
         r.silent_calls = 0
     up = 0 if off & 1 << SURGE else r.sums[SURGE].value

@@ -5,6 +5,7 @@
 A circle of entries in order of arrival, and an open-addressing table over it.  An event is a repeat
 only of an *earlier* position: a log read again from an older offset does not take itself for one.
 """
+from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy
@@ -128,13 +129,13 @@ cdef class RecentIds:
 
     def save(self):
         """Return the ids as bytes, oldest first, 40 each: two u64, T, offset, index, zero."""
-        cdef Py_ssize_t i
-        entries = bytearray(self.count * sizeof(Seen))
-        cdef unsigned char[::1] view = entries
-        for i in range(self.count):
-            memcpy(&view[i * sizeof(Seen)], &self.ring[(self.first + i) & (self.room - 1)],
-                   sizeof(Seen))
-        return bytes(entries)
+        cdef Py_ssize_t end = min(self.first + self.count, self.room)
+        cdef bytes entries = PyBytes_FromStringAndSize(NULL, self.count * sizeof(Seen))
+        cdef char* to = entries
+        memcpy(to, &self.ring[self.first], (end - self.first) * sizeof(Seen))
+        memcpy(to + (end - self.first) * sizeof(Seen), self.ring,
+               (self.first + self.count - end) * sizeof(Seen))
+        return entries
 
     def load(self, const unsigned char[::1] saved):
         """Take up what `save` returned; for a new, empty object."""

@@ -9,7 +9,7 @@ calls, and learns nothing while a test is open.
 from libc.math cimport log, sqrt
 from libc.stdint cimport int32_t
 
-from sentinel._core.channel cimport (
+from sentinel._core.sums cimport (
     ARMED, CLOSING, EVIDENCE_CAP, LASTING, NO_TEST, Moment, Said, Sum, add_to, say_nothing)
 
 cdef extern from *:

@@ -53,8 +53,20 @@ cdef extern from "Python.h":
 cdef extern from *:
     """
     #define COUNT_LIMIT 9007199254740992.0           /* 2^53 */
+    /* The value of a hexadecimal digit, with a bit for capitals and one for all other bytes. */
+    #define CAPITAL 16
+    #define NO_DIGIT 32
+    static const unsigned char DIGITS[256] = {
+        [0 ... 255] = NO_DIGIT,
+        ['0'] = 0, ['1'] = 1, ['2'] = 2, ['3'] = 3, ['4'] = 4,
+        ['5'] = 5, ['6'] = 6, ['7'] = 7, ['8'] = 8, ['9'] = 9,
+        ['a'] = 10, ['b'] = 11, ['c'] = 12, ['d'] = 13, ['e'] = 14, ['f'] = 15,
+        ['A'] = CAPITAL | 10, ['B'] = CAPITAL | 11, ['C'] = CAPITAL | 12,
+        ['D'] = CAPITAL | 13, ['E'] = CAPITAL | 14, ['F'] = CAPITAL | 15};
     """
     const double COUNT_LIMIT
+    const int CAPITAL, NO_DIGIT
+    const uint8_t* DIGITS
 
 cdef enum:
     # Kinds of fault, in the order of columns.FAULTS.
@@ -164,33 +176,30 @@ cdef inline int read_number(PyObject* thing, Py_ssize_t at, double* out) except 
     return FINE
 
 
-cdef inline int digit_of(uint8_t c) noexcept nogil:
-    """Return the value of a hexadecimal digit, 16 for anything else."""
-    if 48 <= c <= 57:
-        return c - 48
-    c |= 32
-    return c - 87 if 97 <= c <= 102 else 16
+cdef inline int read_uuid(PyObject* text, uint64_t* high, uint64_t* low) noexcept nogil:
+    """Read 8-4-4-4-12 hexadecimal digits; 0 for any other text.
 
-
-cdef inline bint read_uuid(PyObject* text, uint64_t* high, uint64_t* low) noexcept nogil:
-    """Read 8-4-4-4-12 hexadecimal digits of either case; False for any other text."""
+    1: in the usual form, which has small letters only; 2: with capitals.
+    """
     cdef const uint8_t* c = <const uint8_t*>PyUnicode_DATA(text)
+    cdef int[6] parts = [0, 9, 14, 19, 24, 37]
     cdef uint64_t bits[2]
-    cdef int i, digit, wrong = 0, nibble = 0
+    cdef int part, i, seen = 0, nibble = 0
     if PyUnicode_GET_LENGTH(text) != 36 or PyUnicode_KIND(text) != 1:
-        return False
+        return 0
+    if c[8] != 45 or c[13] != 45 or c[18] != 45 or c[23] != 45:
+        return 0
     bits[0] = bits[1] = 0
-    for i in range(36):
-        if i == 8 or i == 13 or i == 18 or i == 23:
-            wrong |= c[i] != 45
-            continue
-        digit = digit_of(c[i])
-        wrong |= digit >> 4
-        bits[nibble >> 4] = (bits[nibble >> 4] << 4) | <uint64_t>(digit & 15)
-        nibble += 1
+    for part in range(5):
+        for i in range(parts[part], parts[part + 1] - 1):
+            seen |= DIGITS[c[i]]
+            bits[nibble >> 4] = (bits[nibble >> 4] << 4) | <uint64_t>(DIGITS[c[i]] & 15)
+            nibble += 1
     high[0] = bits[0]
     low[0] = bits[1]
-    return wrong == 0
+    if seen & NO_DIGIT:
+        return 0
+    return 2 if seen & CAPITAL else 1
 
 
 cdef inline int read_text(PyObject* side, const Py_ssize_t* at, double* tokens) except -1:
@@ -214,18 +223,25 @@ cdef inline int read_text(PyObject* side, const Py_ssize_t* at, double* tokens) 
     return FINE if kind == FINE else kind * 64 + 2
 
 
-cdef inline int drop_text(PyObject* side, const Py_ssize_t* at) except -1:
-    """Take the text out of a prompt or response; its length in characters stays."""
+cdef inline bint hide_text(PyObject* side, const Py_ssize_t* at, bint keep) except -1:
+    """Note the length of a prompt or response in characters, and take its text out.
+
+    A length that is there already stays: of a text that was redacted or cut it tells the whole.
+    With `keep` a text stays, and the answer is False.
+    """
     cdef PyObject* text
     if side == NULL:
-        return 0
+        return True
     text = slot(side, at[0])
-    if text != NULL:
+    if text == NULL:
+        return True
+    if slot(side, at[1]) == NULL:
         length = PyUnicode_GET_LENGTH(text) if PyUnicode_CheckExact(text) else 0
         size = <object>length
         put(side, at[1], <PyObject*>size)
+    if not keep:
         put(side, at[0], Py_None)
-    return 0
+    return not keep
 
 
 cdef inline bint hide_id(PyObject* event, Py_ssize_t at, PyObject* known) except -1:

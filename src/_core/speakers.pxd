@@ -9,12 +9,12 @@ hundred, nor than twice the usual share of whoever speaks (people come in sessio
 from libc.math cimport log, sqrt
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 
-from sentinel._core.channel cimport ARMED, NO_TEST, Moment, Said, say_nothing
+from sentinel._core.sums cimport ARMED, NO_TEST, Moment, Said, say_nothing
 
 cdef extern from *:
     """
     /* A scan over all speakers and positions looks more than once: that many nats more. */
-    #define SCAN_NATS 4.0
+    #define SCAN_NATS 3.0
     #define EXPECTED_LEAST 0.02
     #define USUAL_MEMORY 2000.0
     """

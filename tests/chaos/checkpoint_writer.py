@@ -1,8 +1,8 @@
 """A process that commits and sweeps without end and kills itself at a named crash point.
 
 Arguments: path, crash point, which of its passings kills.  Each commit writes its position as
-shared state, as event ids, as an outbox row and, in a sweep, as series; what has returned is told
-on standard output.
+an outbox row and, in a sweep, as series and as shared state; what has returned is told on standard
+output.
 """
 
 import os
@@ -27,11 +27,12 @@ def main(path: Path, point: str, passing: int) -> None:
     while True:
         text = b"%d" % (base + 1)
         row = OutboxRow(text.decode(), "hook", text)
-        checkpoint.commit(base, base + 1, [row], shared=text, recent_ids=text, clock=base)
+        checkpoint.commit(base, base + 1, [row])
         base += 1
         os.write(1, b"commit %s\n" % text)
         series = [SeriesRecord(b"%d" % place, base, text * 2000) for place in range(5)]
-        checkpoint.sweep([*series, SeriesRecord(text, base, b"")], gone=[b"%d" % (base - 3)])
+        series.append(SeriesRecord(text, base, b""))
+        checkpoint.sweep(series, gone=[b"%d" % (base - 3)], shared=text)
         os.write(1, b"sweep %s\n" % text)
         if base % 2:
             checkpoint.delivered([str(base)], "hook")

@@ -29,8 +29,9 @@ class Stored:
         def column(sql: str) -> list[Any]:
             return [row[0] for row in database.execute(sql).fetchall()]
 
-        self.events = Counter(column("SELECT event_id FROM telemetry"))
-        self.anomalies = Counter(column("SELECT id FROM anomalies"))
+        event_id = "coalesce(event_id, event_uuid::VARCHAR)"
+        self.events = Counter(column(f"SELECT {event_id} FROM telemetry"))
+        self.anomalies = Counter(f"anom-{one.hex}" for one in column("SELECT id FROM anomalies"))
         self.incident_ids = Counter(column("SELECT id FROM incidents"))
         bodies = [json.loads(body) for body in column("SELECT body FROM incidents")]
         self.incidents = {body["id"]: body for body in bodies}

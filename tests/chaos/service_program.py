@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from sentinel.service.serve import run
 from sentinel.settings import Settings
-from sentinel.settings.schema import Api, Baseline, Detection
+from sentinel.settings.schema import Api, Baseline, Detection, Ingestion, Otlp
 from sentinel.sources.journal import Journal, Limits
 from sentinel.vitals.logs import configure
 
@@ -115,6 +115,7 @@ def main(plan: Plan) -> int:
     settings = Settings(
         data_dir=str(plan.data_dir),
         api=Api(bind_addr=f"127.0.0.1:{plan.port}"),
+        ingestion=Ingestion(otlp=Otlp(enabled=False)),
         detection=Detection(baseline=Baseline(update_interval_secs=plan.update_interval_secs)),
     )
     return run(settings, crash_point=killer(plan))

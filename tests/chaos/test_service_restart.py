@@ -1,18 +1,27 @@
 """A service that starts again: what it knew, it knows; what was changed meanwhile is in the log."""
 
 import asyncio
+import json
+import os
+import signal
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Literal
 
+import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from chaos.callers import Calls
 from chaos.remains import Replayed, alerts_told, assert_as_if_nothing_had_happened
 from sentinel.model.incident import Incident
+from sentinel.service import ingest
 from sentinel.service.assemble import Service
+from sentinel.service.serve import _on_hangup
 from sentinel.settings import Settings
-from sentinel.settings.schema import Alerting, Deduplication
+from sentinel.settings.schema import Alerting, Deduplication, Storage
 from sentinel.sources.journal import CONTROL, read_folder
 from sentinel.stores.queries import IncidentFilter
 
@@ -113,9 +122,8 @@ def test_a_series_that_is_silent_does_not_hold_the_journal_back(tmp_path: Path) 
         for name in ("silent", "speaks"):
             await send(Calls(name, 3), set(), 10)(service)
             await snapshot(service, service.journal.next_offset)
-        stand = service.checkpoint.stand()
-        assert stand is not None
-        assert stand < service.journal.next_offset
+        series = {record.name: record.offset for record in service.checkpoint.series()}
+        assert min(series.values()) < service.journal.next_offset == service.engine.snapshot_at
 
     run(settings_for(tmp_path / "data"), deed)
 
@@ -144,5 +152,106 @@ def test_a_snapshot_waits_for_the_store_to_have_the_rows_before_it(
         assert loop.snapshot_at <= 1, "beyond the record of the rules there are rows"
         monkeypatch.undo()
         await snapshot(service, 2)
+
+    run(settings, deed)
+
+
+def test_a_series_that_was_given_up_leaves_the_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = time.time_ns() + 400 * 24 * 3_600_000_000_000
+    clock = SimpleNamespace(time_ns=lambda: later, monotonic=time.monotonic)
+
+    async def deed(service: Service) -> None:
+        service.engine._snapshot_secs = 0.0
+        await send(Calls("old", 3), set(), 10)(service)
+        await snapshot(service, service.journal.next_offset)
+        assert b"old" in names_of(service)
+        monkeypatch.setattr(ingest, "time", clock)
+        # T moves on, then what is idle is found, then it is let go.
+        for _ in range(3):
+            body = b'{"service_name": "new", "model": "m", "latency_ms": 1}'
+            await service.ingest.take(body, None)
+            await judged(service)
+        await snapshot(service, service.journal.next_offset)
+        assert b"new" in names_of(service)
+        assert b"old" not in names_of(service)
+
+    run(settings_for(tmp_path / "data"), deed)
+
+
+def names_of(service: Service) -> bytes:
+    return b" ".join(record.name for record in service.checkpoint.series())
+
+
+def test_a_store_that_is_older_than_the_snapshot_is_named_and_counted(
+    tmp_path: Path,
+) -> None:
+    settings = settings_for(tmp_path / "data")
+    gaps = []
+
+    async def look(service: Service) -> None:
+        gaps.append(service.vitals.storage_gaps._value.get())
+
+    run(settings, send(Calls("svc", 3), set(), 20))
+    run(settings, look)
+    for file in (tmp_path / "data").glob("sentinel.duckdb*"):
+        file.unlink()
+    with capture_logs() as lines:
+        run(settings, look)
+    assert gaps == [0, 1]
+    assert [line["event"] for line in lines if line["log_level"] == "error"] == [
+        "store.older_than_state"
+    ]
+
+
+def test_hangup_on_a_full_journal_keeps_the_rules_and_the_service(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path / "data")
+    changed = settings_for(tmp_path / "data", window_secs=60)
+
+    async def deed(service: Service) -> None:
+        _on_hangup(service, lambda: changed)
+        limits = service.journal.limits
+        service.journal.limits = msgspec.structs.replace(limits, max_waiting_bytes=1)
+        with capture_logs() as lines:
+            os.kill(os.getpid(), signal.SIGHUP)
+            await asyncio.sleep(0.2)
+        assert [line["event"] for line in lines] == ["settings.refused"]
+        assert service.settings == settings
+        service.journal.limits = limits
+        os.kill(os.getpid(), signal.SIGHUP)
+        await asyncio.sleep(0.2)
+        await judged(service)
+        assert service.settings == changed
+        assert service.engine.parts.grouper.rules.window_secs == 60
+        assert not service.failure.is_set()
+
+    run(settings, deed)
+    kinds = [record.kind for record in read_folder(tmp_path / "data" / "journal").records]
+    assert kinds.count(CONTROL) == 2, "the rules at the start, and once the changed ones"
+
+
+@pytest.mark.parametrize("kept", ["full", "incidents"])
+def test_votes_without_an_incident_are_counted_and_only_kept_when_all_are(
+    tmp_path: Path, kept: Literal["full", "incidents"]
+) -> None:
+    settings = msgspec.structs.replace(
+        settings_for(tmp_path / "data"), storage=Storage(anomalies=kept)
+    )
+    # A call in ten is slower than all others are: votes, and no incident.
+    calls = [
+        {"service_name": "s", "model": "m", "latency_ms": 100 + k * 37 % 11 + (k % 50 == 49) * 40}
+        for k in range(400)
+    ]
+    body = "\n".join(map(json.dumps, calls)).encode()
+
+    async def deed(service: Service) -> None:
+        await service.ingest.take(body, None)
+        await judged(service)
+        assert service.store.flush()
+        votes = service.engine.votes
+        assert votes > 0
+        assert service.store.incidents().rows == []
+        assert service.store.counts()["anomalies"] == (votes if kept == "full" else 0)
 
     run(settings, deed)

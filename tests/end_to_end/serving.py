@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlencode
 
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
+
 SECONDS = 20.0
 """Longest that anything may take here: a busy machine is slow, a broken service is slower."""
 
@@ -62,7 +65,9 @@ class Serving:
     def configure(self, config: Config) -> None:
         """Write the configuration: JSON, which is YAML too."""
         api = {"bind_addr": f"127.0.0.1:{self.port}"} | config.get("api", {})
-        whole = {"data_dir": str(self.data_dir)} | config | {"api": api}
+        # The port of OpenTelemetry is everybody's on this machine: only its own tests open one.
+        ingestion = {"otlp": {"enabled": False}} | config.get("ingestion", {})
+        whole = {"data_dir": str(self.data_dir)} | config | {"api": api, "ingestion": ingestion}
         self.config_file.write_text(json.dumps(whole))
 
     # The process
@@ -211,3 +216,13 @@ def call(service: str, number: int = 0, **fields: Any) -> dict[str, Any]:
 
 def calls(service: str, count: int, **fields: Any) -> list[dict[str, Any]]:
     return [call(service, number, **fields) for number in range(count)]
+
+
+def families(service: Serving) -> dict[str, Metric]:
+    """Return what the service says of itself."""
+    answer = service.get("/metrics")
+    assert answer.status == 200
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    found = list(text_string_to_metric_families(answer.body.decode()))
+    assert len({family.name for family in found}) == len(found)
+    return {family.name: family for family in found}

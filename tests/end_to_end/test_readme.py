@@ -1,4 +1,4 @@
-"""What the README and the page of commands show is what a reader gets.
+"""What the README and the pages with commands show is what a reader gets.
 
 In a fenced `console` block a line that begins with `$ ` is a command; the lines up to the next one
 are what it prints, standard error too. `...` stands for anything.  Where port 8080 is asked, a
@@ -22,6 +22,7 @@ from end_to_end.serving import Serving, free_port, serving, until
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 COMMANDS = ROOT / "docs" / "reference" / "command-line.md"
+JUDGING = ROOT / "docs" / "how-to" / "judge-a-change.md"
 BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 ADDRESS = "127.0.0.1:8080"
 FIRST_LINES = 40
@@ -40,7 +41,7 @@ def commands(document: Path) -> list[tuple[str, str]]:
 
 
 def _has_calls(service: Serving) -> bool:
-    return service.count("chat-api") >= 200
+    return service.count("chat-api") >= 400
 
 
 def printed(command: str, folder: Path) -> str:
@@ -82,7 +83,7 @@ def played(document: Path, folder: Path) -> Iterator[tuple[str, str, str]]:
                 until(partial(_has_calls, service))
 
 
-@pytest.mark.parametrize("document", [README, COMMANDS], ids=lambda path: path.name)
+@pytest.mark.parametrize("document", [README, COMMANDS, JUDGING], ids=lambda path: path.name)
 def test_every_command_that_is_shown_prints_what_is_shown(document: Path, tmp_path: Path) -> None:
     count = 0
     for command, shown, got in played(document, tmp_path):

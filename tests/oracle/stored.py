@@ -13,6 +13,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from sentinel.intake.identity import bits_of
+from sentinel.intake.keep import EventKeeper
 from sentinel.model.anomaly import Anomaly
 from sentinel.model.batch import Batch, Key
 from sentinel.model.event import Event, Prompt, Response
@@ -66,7 +68,7 @@ def event_of(offset: int, index: int, **changes: Any) -> Event:
 
 def anomaly_of(offset: int, index: int, detector: str) -> Anomaly:
     return Anomaly(
-        f"anom-{offset}-{index}-{detector}",
+        f"anom-{offset:016x}{index:08x}{detector.encode()[:4].ljust(4).hex()}",
         time_of(offset),
         f"event-{offset}-{index}",
         *KEYS[offset % 3],
@@ -96,7 +98,7 @@ def incident_of(number: int, offset: int, **changes: Any) -> Incident:
         **KEYS[number % 3]._asdict(),
         provider=None,
         metric="latency_ms",
-        detector="test.spike",
+        detector="evidence.latency",
         score=float(offset),
         title="slower than usual",
         started_at=time_of(1000 * number),
@@ -106,7 +108,9 @@ def incident_of(number: int, offset: int, **changes: Any) -> Incident:
         expected=Expected(value=1.0, lower=0.0, upper=2.0, n=100),
         peak=5.0,
         impact=Impact(calls=2, hits=1),
+        not_it=[],
         evidence=[],
+        tests=[],
         examples=[],
         fingerprint="00ff",
     )
@@ -124,48 +128,39 @@ def batch_of(events: list[Event], offset: list[int], index: list[int]) -> Batch:
         if event.prompt is not None and event.prompt.tokens is not None:
             values[row, METRIC_INDEX["prompt_tokens"]] = event.prompt.tokens
         values[row, METRIC_INDEX["error"]] = bool(event.errors)
+    bits = np.array([bits_of(event.event_id or "") for event in events], np.uint64).reshape(-1, 2)
     return Batch(
-        events=events,
+        events=(),
         keys=KEYS,
         key=np.array([position % 3 for position in offset], np.int32),
         time=time,
         received=time,
         values=values,
-        id_high=np.zeros(n, np.uint64),
-        id_low=np.arange(n, dtype=np.uint64),
+        id_high=bits[:, 0],
+        id_low=bits[:, 1],
         offset=np.array(offset, np.int64),
         index=np.array(index, np.int32),
         over_limit=np.zeros(n, np.uint8),
-        finish=np.zeros(n, np.uint8),
+        finish=np.full(n, 2, np.uint8),
         user=np.zeros(n, np.uint32),
         session=np.zeros(n, np.uint32),
+        kept=(EventKeeper().keep(events),),
     )
 
 
 def rows_of(events: list[Event], first: int = 0, **changes: Any) -> Rows:
     """Return rows of events that stand at offsets of their own, with nothing found in them."""
-    n = len(events)
-    rows = Rows(
-        next_offset=first + n,
-        batch=batch_of(events, list(range(first, first + n)), [0] * n),
-        stored=np.ones(n, np.bool_),
-        state=np.zeros(n, np.uint8),
-        anomalies=[],
-        incidents=[],
-    )
-    return msgspec.structs.replace(rows, **changes)
+    places = [(first + row, 0) for row in range(len(events))]
+    return _rows(events, places, **{"next_offset": first + len(events), **changes})
 
 
 def rows_between(start: int, end: int) -> Rows:
     """Return the rows of the offsets from `start` to before `end`."""
     places = [(k, i) for k in range(start, end) for i in range(events_at(k))]
-    events = [event_of(offset, index) for offset, index in places]
-    n = len(events)
-    return Rows(
+    return _rows(
+        [event_of(offset, index) for offset, index in places],
+        places,
         next_offset=end,
-        batch=batch_of(events, [k for k, _ in places], [i for _, i in places]),
-        stored=np.ones(n, np.bool_),
-        state=np.zeros(n, np.uint8),
         anomalies=[
             anomaly_of(offset, index, detector)
             for offset, index in places
@@ -174,6 +169,21 @@ def rows_between(start: int, end: int) -> Rows:
         ],
         incidents=[incident_of((end - 1) // 1000, end)],
     )
+
+
+def _rows(events: list[Event], places: list[tuple[int, int]], **changes: Any) -> Rows:
+    row_of = {event.event_id: row for row, event in enumerate(events)}
+    about = [row_of[anomaly.event_id] for anomaly in changes.get("anomalies", [])]
+    rows = Rows(
+        next_offset=0,
+        batch=batch_of(events, [k for k, _ in places], [i for _, i in places]),
+        stored=np.ones(len(events), np.bool_),
+        state=np.zeros(len(events), np.uint8),
+        anomalies=[],
+        anomaly_event=np.array(about, np.int64),
+        incidents=[],
+    )
+    return msgspec.structs.replace(rows, **changes)
 
 
 def write_until_killed(path: Path, seed: int, largest: int) -> None:

@@ -20,9 +20,9 @@ def wholes(*names: str) -> list[tuple[str, str]]:
 
 
 CHANNEL = np.dtype([
-    ("waiting", "<i2", 64), *wholes("waiting_n", "waiting_at"), ("sums", SUM, 3),
+    ("waiting", "<i2", 64), *wholes("waiting_n", "waiting_at"), ("sums", SUM, 4),
     *reals("closing", "recent", "reference", "wander", "block_sum", "pair_sum", "pair_var", "alike",
-           "tail_at", "tail", "tail_alone", "median", "scale", "best", "second", "last_second"),
+           "wander_k", "tail_at", "tail", "tail_alone", "median", "scale", "best", "second", "last_second"),
     *wholes("epoch_n", "epochs", "blocks", "pairs", "block_n", "since_refresh", "open_for",
             "borrowed", "own", "open"),
 ])  # fmt: skip
@@ -48,8 +48,9 @@ SPEAKERS = np.dtype([
 ])  # fmt: skip
 COUNTS = np.dtype([
     ("last", "<i8"), ("touched", "<i8"), ("calls", "<i8"), *reals("week_calls", "week_seconds"),
-    ("week_at", "<i8"), ("week_new", "<i4"), ("high", "<f8"),
+    ("week_at", "<i8"), *wholes("week_new", "parent"), ("high", "<f8"),
 ])  # fmt: skip
+LEARNED = np.dtype([("learned", "<i4", 11)])
 WINDOW = np.dtype([("there", "u1"), ("n", "<u2"), ("capacity", "<u2"), ("head", "<u2")])
 SIZES = (CHANNEL.itemsize, FIT.itemsize, SHARE.itemsize, RATE.itemsize, SPEAKERS.itemsize)
 HEAD, SIZES_AT, OFFSET_AT, NAMES_AT = 12, 12, 32, 40
@@ -84,7 +85,7 @@ def taken_apart(record: bytes) -> dict[str, Any]:
     assert struct.unpack_from("<5I", record, SIZES_AT) == SIZES
     reading = Reading(record, body_at(record))
     found: dict[str, Any] = {
-        "counts": reading.take(COUNTS, 1)[0], "fits": reading.take(FIT, 3),
+        "counts": reading.take(COUNTS, 1)[0], "learned": reading.take("<i4", 11), "fits": reading.take(FIT, 3),
         "shares": reading.take(SHARE, 2), "rate": reading.take(RATE, 1)[0],
         "speakers": [], "channels": {},
     }  # fmt: skip

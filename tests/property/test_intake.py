@@ -2,6 +2,7 @@
 comes out goes in again unchanged."""
 
 import re
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ from sentinel._core.columns import FAULTS, count_lines, depth
 from sentinel.intake import Intake, IntakeSettings, canonical, inflate, whole_lines
 from sentinel.intake.admit import REASONS
 from sentinel.intake.metadata import MetadataCleaner
+from sentinel.intake.texts import PLACEHOLDER, TextCleaner
 from sentinel.model.batch import Batch, Rejection
 
 T0 = 1_740_992_400_000_000_000
@@ -208,25 +210,52 @@ def test_lines_and_an_array_of_the_same_events_give_the_same(lines: list[bytes])
     assert (held_one, refused_one, one.events) == (held_two, refused_two, two.events)
 
 
-@settings(max_examples=500, deadline=None)
-@given(secrets, st.integers(1, 80))
+bits = st.sampled_from(
+    ["password", "api_key", "secret", "=", ":", ": ", '"', "'", "\\", " ", "\n", "a@b.co", "@",
+     "12", "4111 1111 1111 1111", "+49 30 123456", "[EMAIL:3f9a]", "[SECRET:", "3f9a]", "[", "]",
+     "10.1.2.3", "::1", "fe80", "sk-", "ghp_", "eyJ", ".", "-", "http://", "/", "A1b2C3d4E5", "x",
+     "é", "電話"]
+)  # fmt: skip
+mixtures = st.lists(bits, max_size=24).map("".join)
+
+
+@settings(max_examples=1500, deadline=None)
+@given(secrets | mixtures, st.integers(0, 80))
 @example("password=\\'x", 10)
 @example('password="a\\', 80)
+@example("secret=[SECRET:[EMAIL:3f9a]", 22)
 def test_cleaning_a_text_twice_changes_nothing(text: str, max_length: int) -> None:
-    cleaner = MetadataCleaner(("password", "api_key", "secret"), max_length=max_length)
-    once = cleaner.clean_text(text)
-    assert cleaner.clean_text(once) == once
-    assert len(once) <= max_length
+    cleaner = TextCleaner(IntakeSettings(max_text_length=max_length), b"k" * 32)
+    once = cleaner.clean(text, Counter())
+    if once is not None:
+        assert cleaner.clean(once, Counter()) == once
+        assert len(once) <= max_length
 
 
-@settings(max_examples=300, deadline=None)
-@given(
-    st.text(alphabet="abcXYZ0189!#%&/", min_size=4, max_size=20), st.sampled_from(["", '"', "'"])
-)
+@settings(max_examples=500, deadline=None)
+@given(st.text(alphabet="abcXYZ0189!#&/", min_size=4, max_size=20), st.sampled_from(["", '"', "'"]))
 def test_no_value_of_a_secret_survives(value: str, quote: str) -> None:
-    cleaner = MetadataCleaner(("password", "api_key"), max_length=10_000)
+    cleaner = TextCleaner(IntakeSettings(), b"k" * 32)
     for text in (f"password={quote}{value}{quote}", f'"API-KEY" : {quote}{value}{quote} end'):
-        assert value not in cleaner.clean_text(text).replace("[REDACTED]", "")
+        clean = cleaner.clean(text, Counter())
+        assert clean is not None
+        assert value not in PLACEHOLDER.sub("", clean)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.dictionaries(mixtures, mixtures | st.integers(0, 10**17), max_size=4))
+def test_metadata_looked_at_at_once_is_cleaned_as_one_by_one(metadata: dict[str, Any]) -> None:
+    settings = IntakeSettings()
+
+    def cleaned(one: dict[str, Any]) -> dict[str, Any]:
+        texts = TextCleaner(settings, b"k" * 32)
+        cleaner = MetadataCleaner(texts, (), max_length=9_999, secrets=True, texts_kept=True)
+        return cleaner.clean(one, Counter()) or {}
+
+    apart: dict[str, Any] = {}
+    for key, value in metadata.items():
+        apart |= cleaned({key: value})
+    assert cleaned(metadata) == apart
 
 
 @settings(max_examples=300, deadline=None)

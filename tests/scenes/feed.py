@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from sentinel.detectors import Incidents
 from sentinel.engine import Partition, Rules
 from sentinel.intake import Intake, IntakeSettings
 from sentinel.model.anomaly import Anomaly
@@ -12,8 +13,10 @@ from sentinel.model.incident import Incident, IncidentEvent
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 LOG = "scene"
-ARMED = 200
-"""Ordinary calls before a scene begins; a hundred arm a test."""
+ARMED = 1000
+"""Ordinary calls before a scene begins: all tests are armed, and know their tails."""
+RULES = Rules(incidents=Incidents(evidence_threshold=10))
+"""With a threshold that does not depend on how often a service speaks."""
 
 
 def at(second: float) -> datetime:
@@ -39,7 +42,7 @@ class Feed:
     """A partition that is fed call by call; what happened is gathered."""
 
     def __init__(self, rules: Rules | None = None, *, log: str = LOG) -> None:
-        self.partition = Partition(rules or Rules(), log)
+        self.partition = Partition(rules or RULES, log)
         self._intake = Intake(IntakeSettings(), key=b"k" * 32, log_id=log)
         self.anomalies: list[Anomaly] = []
         self.events: list[IncidentEvent] = []
@@ -73,7 +76,7 @@ class Feed:
 
 
 def armed(rules: Rules | None = None) -> Feed:
-    """Return a feed with 200 ordinary calls behind it; the next is that of second 200."""
+    """Return a feed with 1,000 ordinary calls behind it; the next is that of second 1000."""
     feed = Feed(rules)
     feed.ordinary(0, ARMED)
     assert feed.events == []

@@ -44,9 +44,13 @@ class Reader:
         """
 
     def redact(
-        self, events: list[Any], users: dict[str | int, str], sessions: dict[str | int, str]
+        self,
+        events: list[Any],
+        users: dict[str | int, str],
+        sessions: dict[str | int, str],
+        keep_texts: bool,
     ) -> list[int]:
-        """Take out the texts, put known pseudonyms for ids; return the rows that need more."""
+        """Take out texts or leave them, put known pseudonyms; return the rows that need more."""
 
 def uuid_bits(text: str) -> tuple[int, int] | None:
     """Return the two halves of a uuid in its 8-4-4-4-12 form, None for any other text."""

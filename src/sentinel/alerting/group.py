@@ -34,6 +34,7 @@ class _Told(Struct):
     """Alerts told; 0 where its opening is held back."""
     severity: Severity = "info"
     told_at: int = 0
+    repeats: int = 0
 
 
 class _Subject(Struct):
@@ -119,9 +120,21 @@ class Grouper:
             return self._alert("open", event, told, subject)
         if SEVERITIES.index(incident.severity) > SEVERITIES.index(told.severity):
             return self._alert("escalate", event, told, subject)
-        if event.clock - told.told_at >= self._rules.repeat_interval_secs * NS:
+        if self._is_due(told, event):
+            told.repeats += 1
             return self._alert("repeat", event, told, subject)
         return None
+
+    def _is_due(self, told: _Told, event: IncidentEvent) -> bool:
+        """Say whether what lasts is told again: later each time, and only where it is critical.
+
+        What somebody acknowledged is known.  What is less than critical is told when it opens and
+        when it ends: on labelled streams its repeats were more than half of all false alerts.
+        """
+        if told.severity != "critical" or event.incident.state == "acknowledged":
+            return False
+        pause = self._rules.repeat_interval_secs * NS << min(told.repeats, 16)
+        return event.clock - told.told_at >= pause
 
     def _is_held(self, subject: _Subject, event: IncidentEvent) -> bool:
         """Say whether an equal one was told just before; what is worse than that passes."""
@@ -131,12 +144,13 @@ class Grouper:
         return event.clock - subject.opened_at < self._rules.window_secs * NS
 
     def _subject_of(self, incident: Incident) -> _Subject:
+        # Told by its first evidence: what is accepted ends under another type.
         names = (
             incident.tenant,
             incident.environment,
             incident.service,
-            incident.model,
-            incident.type,
+            incident.model or "",
+            incident.evidence[0].type,
         )
         return self._state.subjects.setdefault("\0".join(names), _Subject(opened_at=0))
 
@@ -171,6 +185,7 @@ class Grouper:
             timestamp=instant(event.clock),
             started_at=incident.started_at,
             ended_at=incident.ended_at,
+            ending=incident.ending,
             held_back=held_back,
             tenant=incident.tenant,
             environment=incident.environment,
@@ -183,7 +198,9 @@ class Grouper:
             title=incident.title,
             observed=incident.observed,
             expected=incident.expected,
+            peak=incident.peak,
             impact=incident.impact,
+            not_it=incident.not_it,
             evidence=EvidenceSummary(statistic=main.statistic, threshold=main.threshold),
             votes=main.votes,
             examples=incident.examples,

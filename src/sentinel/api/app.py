@@ -17,7 +17,7 @@ from sentinel.api.headers import HEADERS
 from sentinel.api.page import PAGE
 from sentinel.api.problems import answer, of_framework, of_ours
 from sentinel.api.request_log import log_requests
-from sentinel.api.routes import health, incidents, ingest, queries
+from sentinel.api.routes import baselines, health, incidents, ingest, otlp, queries
 from sentinel.errors import SentinelError
 from sentinel.vitals.logs import log
 
@@ -39,6 +39,27 @@ def _unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[A
     return answer(500, "internal")
 
 
+def _handlers() -> dict[int | type[Exception], Any]:
+    return {
+        HTTPException: of_framework,
+        SentinelError: of_ours,
+        RecursionError: _too_deep,
+        Exception: _unexpected,
+    }
+
+
+def build_otlp(desk: Desk) -> Litestar:
+    """Return the application of the port of OpenTelemetry: its three paths and nothing else."""
+    return Litestar(
+        route_handlers=[*otlp.ROUTES],
+        state=State({"desk": desk}),
+        exception_handlers=_handlers(),
+        openapi_config=None,
+        response_headers=HEADERS,
+        logging_config=None,
+    )
+
+
 def build(
     desk: Desk, *, metrics_path: str, cors_origins: Sequence[str] = (), log_questions: bool = False
 ) -> Litestar:
@@ -54,6 +75,7 @@ def build(
             health.ready,
             health.startup,
             ingest.ingest,
+            *otlp.ROUTES,
             queries.telemetry,
             queries.anomalies,
             queries.recent,
@@ -63,15 +85,12 @@ def build(
             incidents.incident,
             incidents.acknowledge,
             incidents.resolve,
+            incidents.accept,
+            baselines.accept,
             incidents.stream,
         ],
         state=State({"desk": desk}),
-        exception_handlers={
-            HTTPException: of_framework,
-            SentinelError: of_ours,
-            RecursionError: _too_deep,
-            Exception: _unexpected,
-        },
+        exception_handlers=_handlers(),
         openapi_config=OpenAPIConfig(
             title="LLM-Sentinel",
             version=__version__,

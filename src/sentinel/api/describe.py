@@ -75,3 +75,18 @@ class IngestOperation(Operation):
                 "application/x-ndjson": OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING)),
             },
         )
+
+
+@dataclass
+class OtlpOperation(Operation):
+    """A route of OpenTelemetry, whose handler reads the body as bytes."""
+
+    def __post_init__(self) -> None:
+        self.request_body = RequestBody(
+            description="An OTLP request in JSON. Also in protobuf (application/x-protobuf), which "
+            "is answered in protobuf, and with content-encoding gzip, zstd or deflate.",
+            required=True,
+            content={
+                "application/json": OpenAPIMediaType(schema=Schema(type=OpenAPIType.OBJECT)),
+            },
+        )

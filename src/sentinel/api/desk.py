@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
+from sentinel.intake import Signal
 from sentinel.model.anomaly import Anomaly
 from sentinel.model.baseline import BaselineSummary
 from sentinel.model.control import Control
@@ -18,6 +19,7 @@ class Receipt(Protocol):
 
     accepted: int
     rejected: list[Any]
+    outcomes: dict[str, int]
 
 
 class Component(Struct, frozen=True):
@@ -35,6 +37,8 @@ class Desk(Struct, frozen=True, kw_only=True):
 
     take: Callable[[bytes, str | None], Awaitable[Any]]
     """Body and content encoding; returns a receipt when it is durable, or raises JournalFull."""
+    take_otlp: Callable[[Signal, bytes, str | None, bool], Awaitable[Any]]
+    """The same of traces, logs or metrics; whether the body is JSON."""
     act: Callable[[Control], Awaitable[list[Any]]]
     telemetry: Callable[..., Page[StoredEvent]]
     anomalies: Callable[..., Page[Anomaly]]

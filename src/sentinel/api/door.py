@@ -4,11 +4,10 @@ What is out of the ordinary (a content encoding, a page of another origin, no le
 route, which decides the same way: both ask `routes.ingest.outcome_of`.
 """
 
-from typing import Any
-
 import msgspec
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from sentinel.api.body import HEARD_OUT, body_of
 from sentinel.api.desk import Desk
 from sentinel.api.headers import HEADERS
 from sentinel.api.problems import MEDIA_TYPE, Problem, problem, problem_of
@@ -18,9 +17,6 @@ from sentinel.vitals.logs import log
 
 _PLAIN = frozenset((b"content-encoding", b"origin", b"transfer-encoding", b"expect"))
 """Headers with which a request is not plain."""
-HEARD_OUT = 4
-"""A body up to this many times too large is read to its end and thrown away: a client that is cut
-off while it sends sees a broken connection instead of the answer."""
 _COMMON = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
 _JSON = [(b"content-type", b"application/json"), *_COMMON]
 _PROBLEM = [(b"content-type", MEDIA_TYPE.encode()), *_COMMON]
@@ -48,7 +44,7 @@ def with_door(app: ASGIApp, desk: Desk) -> ASGIApp:
 
 
 async def _answer(receive: Receive, desk: Desk) -> Receipt | Problem:
-    body, whole = await _body(receive, desk.body_bytes_max)
+    body, whole = await body_of(receive, desk.body_bytes_max)
     if not whole:
         return problem(400, "incomplete_body", "the body ended early")
     if body is None:
@@ -70,21 +66,3 @@ def _is_plain(scope: Scope, desk: Desk) -> bool:
         if name == b"content-length" and value.isdigit():
             length = int(value)
     return 0 <= length <= HEARD_OUT * desk.body_bytes_max
-
-
-async def _body(receive: Receive, limit: int) -> tuple[bytes | None, bool]:
-    """Return the body, None if it is over the limit, and whether the connection lasted it out."""
-    pieces: list[bytes] = []
-    size = 0
-    while True:
-        message: Any = await receive()
-        if message["type"] != "http.request":
-            return None, False
-        piece: bytes = message.get("body", b"")
-        size += len(piece)
-        if size <= limit:
-            pieces.append(piece)
-        else:
-            pieces.clear()
-        if not message.get("more_body"):
-            return (b"".join(pieces) if size <= limit else None), True

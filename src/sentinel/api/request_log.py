@@ -8,7 +8,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from sentinel.vitals.logs import log
 
-UNLOGGED: Final = ("/api/v1/events", "/health/", "/metrics")
+UNLOGGED: Final = ("/api/v1/events", "/v1/", "/health/", "/metrics")
 
 
 def log_requests(app: ASGIApp) -> ASGIApp:

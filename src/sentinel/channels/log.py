@@ -42,4 +42,5 @@ def title_line(alert: Alert) -> str:
         since = f"after {minutes:.0f} min" if minutes >= 2 else f"after {minutes * 60:.0f} s"
     hits = f"{alert.impact.hits:,} of {alert.impact.calls:,}" if alert.impact.calls else ""
     counted = f", {hits}" if hits else ""
-    return f"[{head}] {alert.service} · {alert.model} · {what}{counted} {since}"
+    where = alert.service if alert.model is None else f"{alert.service} · {alert.model}"
+    return f"[{head}] {where} · {what}{counted} {since}"

@@ -23,19 +23,11 @@ class SeriesRecord(NamedTuple):
 
 
 class Loaded(Struct, frozen=True, kw_only=True):
-    """What was committed last."""
+    """What the file holds beside the series and the outbox."""
 
     next_offset: int
+    """The position of the last commit."""
     shared: bytes | None
-    """None: no commit brought one yet."""
-    shared_at: int
-    """Where the shared state stands; what lies from there to `next_offset` was told already."""
-    recent_ids: list[bytes]
-    """As they were committed, oldest first."""
-    log_id: str
-    config_hash: str
-    """Of the configuration under which it was committed; likewise the build."""
-    build_id: str
-    format_version: int
+    """None: no sweep brought one yet."""
     epoch: int
     """Ours."""

@@ -1,7 +1,7 @@
 """State and position on one machine: a SQLite file with a fence.
 
-A commit is one transaction of {position, shared state, new event ids, outbox rows}; a sweep one of
-series records.  Both are refused once another owner has raised the epoch.  Beside each blob stands
+A commit is one transaction of {position, outbox rows}; a sweep one of {series records, what all
+series share}.  Both are refused once another owner has raised the epoch.  Beside each blob stands
 its CRC-32.  What the blobs mean is not known here.
 """
 
@@ -48,7 +48,6 @@ class Checkpoint:
         self.path = path
         self.log_id = log_id
         self.epoch = 0
-        self._config_hash = self._build_id = ""
         self._database = database
         self._lock = threading.Lock()
         self._outbox_bytes = 0
@@ -60,16 +59,12 @@ class Checkpoint:
         path: Path,
         *,
         log_id: str,
-        config_hash: str = "",
-        build_id: str = "",
         crash_point: Callable[[str], None] = _go_on,
     ) -> Self:
         """Open or make the file and raise the fence.
 
         Parameters
         ----------
-        config_hash, build_id
-            Kept with each commit, for whoever loads it.
         crash_point
             Called with each of `CRASH_POINTS` as it is passed.
 
@@ -86,7 +81,6 @@ class Checkpoint:
                 path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
         checkpoint = cls(path, database, log_id)
-        checkpoint._config_hash, checkpoint._build_id = config_hash, build_id
         checkpoint._crash_point = crash_point
         try:
             checkpoint._raise_fence()
@@ -112,10 +106,14 @@ class Checkpoint:
                     "INSERT INTO stand (only, format_version, log_id, epoch) VALUES (1, ?, ?, ?)",
                     row,
                 )
-            expected = (FORMAT_VERSION, self.log_id)
-            for name, got, wanted in zip(("format", "log id"), row[:2], expected, strict=True):
-                if got != wanted:
-                    raise ForeignState(f"{self.path}: {name} is {got}, expected {wanted}")
+            if row[0] != FORMAT_VERSION:
+                raise ForeignState(
+                    f"{self.path}: format is {row[0]}, expected {FORMAT_VERSION}",
+                    "start the version that wrote it, or move the file aside: "
+                    "the journal is then judged from its start",
+                )
+            if row[1] != self.log_id:
+                raise ForeignState(f"{self.path}: log id is {row[1]}, expected {self.log_id}")
             self.epoch = row[2] + 1
             database.execute("UPDATE stand SET epoch = ?", (self.epoch,))
             total = database.execute("SELECT SUM(LENGTH(body)) FROM outbox").fetchone()[0]
@@ -130,38 +128,19 @@ class Checkpoint:
             A checksum differs.
         """
         with self._transaction() as database:
-            row = database.execute(
-                "SELECT next_offset, shared_at, shared, shared_crc, config_hash, build_id,"
-                " format_version FROM stand"
-            ).fetchone()
-            ids = database.execute("SELECT ids, crc FROM recent_ids ORDER BY number").fetchall()
-        next_offset, shared_at, shared, crc, config_hash, build_id, format_version = row
-        if next_offset is None:
+            stands = self._stands()
+            found = database.execute("SELECT body, crc FROM shared").fetchone()
+        body, crc = found or (None, 0)
+        if stands is None:
             return None
         return Loaded(
-            next_offset=next_offset,
-            shared=None if shared is None else self._whole(shared, crc, "the shared state"),
-            shared_at=shared_at or 0,
-            recent_ids=[self._whole(delta, crc, "recent event ids") for delta, crc in ids],
-            log_id=self.log_id,
-            config_hash=config_hash,
-            build_id=build_id,
-            format_version=format_version,
+            next_offset=stands,
+            shared=None if body is None else self._whole(body, crc, "the shared state"),
             epoch=self.epoch,
         )
 
-    def commit(
-        self,
-        base: int,
-        next_offset: int,
-        outbox: Sequence[OutboxRow] = (),
-        *,
-        shared: bytes | None = None,
-        recent_ids: bytes = b"",
-        clock: int = 0,
-        recent_before: int = 0,
-    ) -> None:
-        """Move state and position on together.
+    def commit(self, base: int, next_offset: int, outbox: Sequence[OutboxRow] = ()) -> None:
+        """Move position and outbox on together.
 
         Parameters
         ----------
@@ -170,14 +149,6 @@ class Checkpoint:
             first commit of a file may have any.
         outbox
             What is to be told; a row that waits already is not added again.
-        shared
-            Takes the place of the one before; None: that one stays, and so does where it stands.
-        recent_ids
-            The event ids that are new since `base`.
-        clock
-            T of the youngest of them, nanoseconds.
-        recent_before
-            Event ids whose `clock` is lower than this are dropped.
 
         Raises
         ------
@@ -191,18 +162,7 @@ class Checkpoint:
             stands = self._stands()
             if next_offset < base or stands not in (None, base):
                 raise Gap(f"{self.path}: stands at {stands}, commit of {base} to {next_offset}")
-            database.execute(
-                "UPDATE stand SET next_offset = ?, config_hash = ?, build_id = ?",
-                (next_offset, self._config_hash, self._build_id),
-            )
-            if shared is not None:
-                self._write_shared(shared, next_offset)
-            if recent_ids:
-                database.execute(
-                    "INSERT INTO recent_ids (clock, crc, ids) VALUES (?, ?, ?)",
-                    (clock, zlib.crc32(recent_ids), recent_ids),
-                )
-            database.execute("DELETE FROM recent_ids WHERE clock < ?", (recent_before,))
+            database.execute("UPDATE stand SET next_offset = ?", (next_offset,))
             for row in outbox:
                 cursor = database.execute(
                     "INSERT INTO outbox (id, destination, body, crc) VALUES (?, ?, ?, ?)"
@@ -217,21 +177,9 @@ class Checkpoint:
         with self._transaction():
             return self._stands() or 0
 
-    def shared_at(self) -> int:
-        """Return where the shared state stands, as `load` does; 0 where there is none."""
-        with self._transaction() as database:
-            at: int | None = database.execute("SELECT shared_at FROM stand").fetchone()[0]
-        return at or 0
-
     def _stands(self) -> int | None:
         stands: int | None = self._database.execute("SELECT next_offset FROM stand").fetchone()[0]
         return stands
-
-    def _write_shared(self, shared: bytes, at: int) -> None:
-        self._database.execute(
-            "UPDATE stand SET shared_at = ?, shared_crc = ?, shared = ?",
-            (at, zlib.crc32(shared), shared),
-        )
 
     # Series
 
@@ -247,7 +195,7 @@ class Checkpoint:
         Parameters
         ----------
         shared
-            The shared state at the position of the last commit, when both are to be one snapshot.
+            Takes the place of the one before, when both are to be one snapshot; None: that stays.
 
         Raises
         ------
@@ -263,7 +211,10 @@ class Checkpoint:
             if ahead > (stands or 0):
                 raise Gap(f"{self.path}: stands at {stands}, a series at {ahead}")
             if shared is not None:
-                self._write_shared(shared, stands or 0)
+                database.execute(
+                    "INSERT OR REPLACE INTO shared (only, crc, body) VALUES (1, ?, ?)",
+                    (zlib.crc32(shared), shared),
+                )
             database.executemany(
                 "INSERT INTO series (name, offset, crc, record) VALUES (?, ?, ?, ?)"
                 " ON CONFLICT (name) DO UPDATE SET"
@@ -297,18 +248,6 @@ class Checkpoint:
                 else:
                     yield SeriesRecord(name, offset, self._whole(record, crc, f"series {name!r}"))
             after = rows[-1][0]
-
-    def stand(self) -> int | None:
-        """Return the offset to read the log from: the least at which a series or the rest stands.
-
-        None: nothing was committed.
-        """
-        with self._transaction() as database:
-            found = database.execute(
-                "SELECT COALESCE(shared_at, next_offset), (SELECT MIN(offset) FROM series)"
-                " FROM stand"
-            ).fetchone()
-        return min((offset for offset in found if offset is not None), default=None)
 
     # Outbox
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 
 PAGE_BYTES: Final = 16_384
 """A series record of 8 KB lies in one page: new ones are written a third faster than with 4096."""
@@ -17,26 +17,24 @@ PRAGMAS: Final = (
 """With the write-ahead log, FULL makes each commit durable before it returns."""
 
 TABLES: Final = (
-    # One row: who owns the state, where it stands, and what all series share.
+    # One row: who owns the state, and where it stands.  It is written with every commit, so it is
+    # small: an update writes the whole row again.
     "CREATE TABLE IF NOT EXISTS stand ("
     " only INTEGER PRIMARY KEY CHECK (only = 1),"
     " format_version INTEGER NOT NULL,"
     " log_id TEXT NOT NULL,"
     " epoch INTEGER NOT NULL,"
-    " config_hash TEXT, build_id TEXT,"
-    " next_offset INTEGER,"
-    " shared_at INTEGER, shared_crc INTEGER, shared BLOB)",
-    "CREATE TABLE IF NOT EXISTS recent_ids ("
-    " number INTEGER PRIMARY KEY,"
-    " clock INTEGER NOT NULL,"
+    " next_offset INTEGER)",
+    # At most one row: what all series share, up to 50 MB.
+    "CREATE TABLE IF NOT EXISTS shared ("
+    " only INTEGER PRIMARY KEY CHECK (only = 1),"
     " crc INTEGER NOT NULL,"
-    " ids BLOB NOT NULL)",
+    " body BLOB NOT NULL)",
     "CREATE TABLE IF NOT EXISTS series ("
     " name BLOB NOT NULL UNIQUE,"
     " offset INTEGER NOT NULL,"
     " crc INTEGER NOT NULL,"
     " record BLOB NOT NULL)",
-    "CREATE INDEX IF NOT EXISTS series_by_offset ON series (offset)",
     # AUTOINCREMENT: a number is never given again, so the order is that of the commits.
     "CREATE TABLE IF NOT EXISTS outbox ("
     " number INTEGER PRIMARY KEY AUTOINCREMENT,"

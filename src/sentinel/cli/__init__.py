@@ -21,7 +21,7 @@ _COMMANDS = {
     "serve": "take telemetry by HTTP, judge it, keep it and tell",
     "replay": "judge recorded telemetry: anomalies, incidents or alerts out",
     "score": "score any plain series of timestamp,value rows",
-    "baselines": "list, export or import the baselines of a state folder",
+    "baselines": "list, export or import what has been learned",
     "demo": "watch it work on generated traffic with incidents in it",
     "check": "validate a configuration",
     "schema": "print the JSON Schema of the configuration",

@@ -1,29 +1,19 @@
 """`sentinel baselines list | export | import`."""
 
 import argparse
-import base64
-import binascii
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
-from msgspec import Struct
 
 from sentinel.checkpoints.disk import DiskCheckpoint
+from sentinel.cli import exported
 from sentinel.cli.configuration import add_config, settings_of
-from sentinel.errors import InputError, SentinelError
+from sentinel.engine import Partition
+from sentinel.errors import InputError
+from sentinel.model.baseline import BaselineSummary
 from sentinel.replay.run import Replay
-
-
-class _Line(Struct):
-    """One exported series."""
-
-    series: str
-    """For people; the record names its series itself."""
-    samples: int
-    record: str
-    """The series record, base64."""
+from sentinel.settings import Settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,33 +26,64 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     importing = verbs.add_parser("import", help="add the series of an exported file")
     importing.add_argument("file", metavar="FILE", help="- is standard input")
     for verb in (listing, exporting, importing):
-        verb.add_argument("--state", metavar="DIR", type=Path, required=True, help="state folder")
+        verb.add_argument(
+            "--state",
+            metavar="DIR",
+            type=Path,
+            help="folder of `replay --state`; absent: the data_dir of a service that is stopped",
+        )
         add_config(verb)
 
 
 def run(options: argparse.Namespace) -> int:
     """List, export or import baselines."""
-    replay = Replay(settings_of(options))
+    settings = settings_of(options)
+    # Read before anything is made for it.
+    records = list(exported.read(options.file)) if options.verb == "import" else []
+    if options.state is not None:
+        _in_state_folder(options, settings, records)
+    else:
+        _in_data_dir(options, settings, records)
+    if options.verb == "import":
+        sys.stderr.write(f"{len(records):,} records added\n")
+    return 0
+
+
+def _in_state_folder(options: argparse.Namespace, settings: Settings, records: list[bytes]) -> None:
+    replay = Replay(settings)
     checkpoint = DiskCheckpoint(options.state)
     saved = checkpoint.read()
     if saved is not None:
         replay.restore(saved)
     elif options.verb != "import":
         raise InputError(f"{options.state}: no state here")
-    if options.verb == "list":
-        _list(replay, as_json=options.json)
-    elif options.verb == "export":
-        _export(replay, options.file)
-    else:
-        records = list(_read(options.file))
+    if options.verb == "import":
         replay.partition.adopt(records)
         checkpoint.write(replay.save())
-        sys.stderr.write(f"{len(records):,} series added\n")
-    return 0
+    else:
+        _show(options, replay.partition)
 
 
-def _list(replay: Replay, *, as_json: bool) -> None:
-    baselines = replay.partition.baselines()
+def _in_data_dir(options: argparse.Namespace, settings: Settings, records: list[bytes]) -> None:
+    from sentinel.service.stopped import stopped
+
+    if options.verb != "import" and not (Path(settings.data_dir) / "journal").is_dir():
+        raise InputError(f"{settings.data_dir}: no service has run here")
+    with stopped(settings) as service:
+        if options.verb == "import":
+            service.adopt(records)
+        else:
+            _show(options, service.partition)
+
+
+def _show(options: argparse.Namespace, partition: Partition) -> None:
+    if options.verb == "list":
+        _list(partition.baselines(), as_json=options.json)
+    else:
+        exported.write(partition, options.file)
+
+
+def _list(baselines: list[BaselineSummary], *, as_json: bool) -> None:
     if as_json:
         sys.stdout.buffer.write(msgspec.json.Encoder().encode_lines(baselines))
         return
@@ -73,33 +94,3 @@ def _list(replay: Replay, *, as_json: bool) -> None:
         numbers = (b.mean, b.stddev, b.median, b.p95, b.p99)
         row = f"{b.title():<{width}}{b.samples:>12,}"
         sys.stdout.write(row + "".join(f"{number:>12.5g}" for number in numbers) + "\n")
-
-
-def _export(replay: Replay, path: str) -> None:
-    baselines = replay.partition.baselines()
-    records = replay.partition.series_records()
-    lines = msgspec.json.Encoder().encode_lines(
-        [
-            _Line(baseline.title(), baseline.samples, base64.b64encode(record).decode())
-            for baseline, record in zip(baselines, records, strict=True)
-        ]
-    )
-    if path == "-":
-        sys.stdout.buffer.write(lines)
-    else:
-        try:
-            Path(path).write_bytes(lines)
-        except OSError as error:
-            raise SentinelError(f"{path}: {error.strerror or error}") from error
-        sys.stderr.write(f"{len(records):,} series written to {path}\n")
-
-
-def _read(path: str) -> Iterator[bytes]:
-    try:
-        data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
-        for line in msgspec.json.Decoder(_Line).decode_lines(data):
-            yield base64.b64decode(line.record, validate=True)
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from error
-    except (msgspec.MsgspecError, UnicodeDecodeError, binascii.Error) as error:
-        raise InputError(f"{path}: not exported baselines: {error}") from error

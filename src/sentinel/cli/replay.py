@@ -11,10 +11,11 @@ from typing import Any
 import msgspec
 
 from sentinel.checkpoints.disk import DiskCheckpoint
+from sentinel.cli import exported, judging
 from sentinel.cli.configuration import add_config, settings_of
 from sentinel.errors import InputError
 from sentinel.model.incident import Incident
-from sentinel.replay.run import Counts, Replay, Step
+from sentinel.replay.run import LOG_ID, Counts, Replay, Step
 from sentinel.sources.file import FileReader
 from sentinel.sources.journal_reader import read_folder
 
@@ -35,11 +36,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--alerts", action="store_true", help="one line for each thing a channel would be told"
     )
+    what.add_argument(
+        "--diff",
+        metavar="OTHER",
+        type=Path,
+        help="one line for each thing that is told otherwise than under this configuration",
+    )
+    judging.add_arguments(parser)
     parser.add_argument(
         "--state",
         metavar="DIR",
         type=Path,
         help="carry on from the state in DIR, and keep it there",
+    )
+    parser.add_argument(
+        "--save-baselines",
+        metavar="FILE",
+        help="write what was learned to FILE, for `sentinel baselines import`",
     )
     parser.add_argument(
         "--batch-size", metavar="N", type=_positive, help="lines judged at a time; changes nothing"
@@ -58,8 +71,11 @@ def run(options: argparse.Namespace) -> int:
     """Replay files; results on standard output, progress and a summary on standard error."""
     journal = _journal_of(options.files)
     recorded = None if journal is None else read_folder(journal)
-    settings = settings_of(options)
-    replay = Replay(settings) if recorded is None else Replay(settings, recorded.log_id)
+    log_id = LOG_ID if recorded is None else recorded.log_id
+    # Who judges a configuration on a journal asks for this one, not for that of the day.
+    named = options.config is not None and judging.is_asked(options)
+    replay = Replay(settings_of(options), log_id, keep_rules=named)
+    judge = judging.Judge(options, log_id)
     checkpoint = DiskCheckpoint(options.state) if options.state else None
     if checkpoint is not None:
         saved = checkpoint.read()
@@ -70,22 +86,29 @@ def run(options: argparse.Namespace) -> int:
     if recorded is not None:
         for record in recorded.records:
             if record.offset >= replay.partition.next_offset:
-                write.step(replay.judge_record(record))
+                judge.pass_record(record)
+                step = replay.judge_record(record)
+                write.step(step)
+                judge.see(step)
     else:
         with contextlib.ExitStack() as stack:
             readers = [
                 stack.enter_context(FileReader(path, options.batch_size)) for path in options.files
             ]
             tick = stack.enter_context(_progress(readers))
-            for step in replay.feed(body for reader in readers for body in reader.bodies()):
+            bodies = (body for reader in readers for body in reader.bodies())
+            for step in replay.feed(judge.passed(bodies)):
                 write.step(step)
+                judge.see(step)
                 tick(replay.counts)
     if checkpoint is not None:
         checkpoint.write(replay.save())
     elif options.incidents:
         write.lines(replay.open_incidents())
     _summarise(replay.counts, len(replay.open_incidents()), time.monotonic() - began)
-    return 0
+    if options.save_baselines:
+        exported.write(replay.partition, options.save_baselines)
+    return judge.verdict()
 
 
 def _journal_of(files: list[str]) -> Path | None:
@@ -108,10 +131,15 @@ class _Writer:
     """Writes the lines that were asked for."""
 
     def __init__(self, options: argparse.Namespace) -> None:
-        self._alerts, self._incidents = options.alerts, options.incidents
+        self._incidents = options.incidents
+        self._differences = options.diff is not None
+        # What is judged is what would be told, so that is what is shown.
+        self._alerts = options.alerts or (judging.is_asked(options) and not options.incidents)
         self._encode = msgspec.json.Encoder().encode_lines
 
     def step(self, step: Step) -> None:
+        if self._differences:
+            return
         if self._alerts:
             self.lines(step.alerts)
         elif self._incidents:

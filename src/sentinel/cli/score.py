@@ -33,22 +33,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print one score a row: r / (1 + r), r the largest vote; from 0.5 up it is anomalous."""
+    """Print one score a row, r / (1 + r): from 0.5 up an alarm is raised, once an episode."""
     series = PlainSeries(engine_rules(settings_of(options)))
-    last = -_TIME_MAX
-    for rows in _in_blocks(_rows(options.file)):
-        times = np.maximum.accumulate(np.array([last, *(time for time, _ in rows)], np.int64))[1:]
-        last = int(times[-1])
-        ratio = series.score(np.array([value for _, value in rows]), times)
+    for values in _in_blocks(_values(options.file)):
+        ratio = series.score(np.array(values))
         scores = ratio / (1 + ratio)
         sys.stdout.write("".join(f"{score!r}\n" for score in scores.tolist()))
     return 0
 
 
-def _in_blocks(rows: Iterator[tuple[int, float]]) -> Iterator[list[tuple[int, float]]]:
+def _in_blocks(values: Iterator[float]) -> Iterator[list[float]]:
     block = []
-    for row in rows:
-        block.append(row)
+    for value in values:
+        block.append(value)
         if len(block) == _ROWS:
             yield block
             block = []
@@ -56,7 +53,7 @@ def _in_blocks(rows: Iterator[tuple[int, float]]) -> Iterator[list[tuple[int, fl
         yield block
 
 
-def _rows(path: str) -> Iterator[tuple[int, float]]:
+def _values(path: str) -> Iterator[float]:
     try:
         # A byte order mark is what a spreadsheet writes.
         raw = sys.stdin.buffer if path == "-" else Path(path).open("rb")  # noqa: SIM115
@@ -68,12 +65,12 @@ def _rows(path: str) -> Iterator[tuple[int, float]]:
             for number, row in enumerate(csv.reader(file), 1):
                 if not row or (number == 1 and row[-1].strip().lower() == "value"):
                     continue
-                yield _row(f"{path}:{number}", row)
+                yield _value(f"{path}:{number}", row)
         except (UnicodeDecodeError, csv.Error) as error:
             raise InputError(f"{path}: {error}") from error
 
 
-def _row(place: str, row: list[str]) -> tuple[int, float]:
+def _value(place: str, row: list[str]) -> float:
     if len(row) != 2:
         raise InputError(f"{place}: got {len(row)} columns, expected timestamp,value")
     try:
@@ -82,10 +79,12 @@ def _row(place: str, row: list[str]) -> tuple[int, float]:
         raise InputError(f"{place}: value is not a number") from error
     if not np.isfinite(value):
         raise InputError(f"{place}: value is not finite")
-    return _nanoseconds(place, row[0].strip()), value
+    _check_time(place, row[0].strip())
+    return value
 
 
-def _nanoseconds(place: str, text: str) -> int:
+def _check_time(place: str, text: str) -> None:
+    """Refuse what is no time: rows are judged in the order given, but columns may be swapped."""
     try:
         number = float(text)
         scaled = number * next((scale for end, scale in _SCALES if abs(number) < end), 1.0)
@@ -97,4 +96,3 @@ def _nanoseconds(place: str, text: str) -> int:
         scaled = (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1e9
     if not abs(scaled) <= _TIME_MAX:
         raise InputError(f"{place}: timestamp is out of range")
-    return int(scaled)

@@ -30,6 +30,8 @@ class Comparison(Struct, frozen=True):
 def compare(traffic: Traffic, found: list[Incident]) -> Comparison:
     """Match what was found with what was planted: same service and model, a fitting type and time.
 
+    What is told of the service as a whole is told of its models.
+
     Every found incident that fits no planted one is false, a second one in the same place too
     unless it fits.
     """
@@ -51,7 +53,7 @@ def _plant_of(traffic: Traffic, incident: Incident) -> int | None:
     second = traffic.second_of(incident.timestamp)
     for number, plant in enumerate(traffic.plants):
         route = ROUTES[plant.route]
-        here = (incident.service, incident.model) == (route.service, route.model)
+        here = incident.service == route.service and incident.model in (None, route.model)
         if (
             here
             and incident.type in plant.types

@@ -1,4 +1,4 @@
-"""The demo itself: a service on this machine learns two weeks, then gets traffic by HTTP."""
+"""The demo itself: a service on this machine learns ten minutes, then gets traffic by HTTP."""
 
 import asyncio
 import contextlib
@@ -21,7 +21,7 @@ from sentinel.replay.run import Replay
 from sentinel.service import serve
 from sentinel.service.assemble import Service
 from sentinel.settings import Settings
-from sentinel.settings.schema import Api
+from sentinel.settings.schema import Api, Ingestion, Otlp
 from sentinel.sources.journal import read_folder
 
 _PATIENCE_SECONDS = 30.0
@@ -39,7 +39,11 @@ class Demo:
         """Run it in a temporary folder; 0 where nothing was missed, false or different."""
         with tempfile.TemporaryDirectory(prefix="llm-sentinel-demo-") as folder:
             self._folder = Path(folder)
-            settings = Settings(data_dir=folder, api=Api(bind_addr=f"127.0.0.1:{self._port}"))
+            settings = Settings(
+                data_dir=folder,
+                api=Api(bind_addr=f"127.0.0.1:{self._port}"),
+                ingestion=Ingestion(otlp=Otlp(enabled=False)),  # what others send is not the demo's
+            )
             code = serve.run(settings, ready=self._beside)
             if code:
                 return code

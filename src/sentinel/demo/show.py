@@ -4,8 +4,8 @@ import sys
 from datetime import datetime
 
 from sentinel.demo.comparison import Comparison
-from sentinel.demo.traffic import HISTORY_DAYS, LIVE_SECONDS, ROUTES, Traffic
-from sentinel.engine.wording import ending_of, say
+from sentinel.demo.traffic import HISTORY_SECONDS, LIVE_SECONDS, ROUTES, Traffic
+from sentinel.engine.wording import ending_of
 from sentinel.model.incident import Incident
 
 _COLOURS = {"critical": "31;1", "warning": "33;1", "info": "36"}
@@ -19,6 +19,7 @@ class Show:
         self._traffic, self._url = traffic, url
         self._coloured = sys.stdout.isatty()
         self._odd_told = False
+        self._latest = 0.0
 
     def begin(self, calls: int, took: float, folder: str) -> None:
         """Say what was learned, where to look, and what is to come."""
@@ -27,8 +28,8 @@ class Show:
         kinds = ", ".join(plant.kind for plant in self._traffic.plants)
         self._line(
             f"llm-sentinel demo · seed {self._traffic.seed} · {services} services, {providers} "
-            f"providers · {HISTORY_DAYS} days of history ({calls:,} calls) learned in {took:.1f} s "
-            f"· temporary folder {folder}, nothing leaves this machine"
+            f"providers · {HISTORY_SECONDS // 60} minutes of history ({calls:,} calls) learned in "
+            f"{took:.1f} s · temporary folder {folder}, nothing leaves this machine"
         )
         self._line(f"api {self._url}/api/v1/incidents  ·  docs {self._url}/docs")
         self._line(f"planted in the next {LIVE_SECONDS} seconds of traffic: {kinds}")
@@ -43,20 +44,19 @@ class Show:
         if not any((i.service, i.model) == (service, model) for i in self.opened):
             self._line(
                 f"{_clock(second)} quiet                     {f'{service}/{model}':<32} "
-                "one call 2.5 times as slow as usual: a vote or two, no incident"
+                "one call 1.7 times as slow as usual: a vote or two, no incident"
             )
 
     def tell(self, kind: str, incident: Incident) -> None:
         """Say that an incident opened or ended."""
-        name = f"{incident.service}/{incident.model}"
+        name = f"{incident.service}/{incident.model or '*'}"
         if kind == "open":
             self.opened.append(incident)
             severity = self._coloured_text(f"{incident.severity.upper():<8}", incident.severity)
-            expected = say(incident.expected.upper, incident.observed.unit)
             what = incident.title.split(": ", 1)[1]
             self._line(
                 f"{self._at(incident.timestamp)} incident opened  {severity} {name:<32} "
-                f"{incident.type}: {what}, expected up to {expected} · {_who(incident)}"
+                f"{incident.type}: {what} · {_why(incident)}"
             )
         elif kind == "close" and incident.ended_at is not None:
             self._line(
@@ -93,7 +93,9 @@ class Show:
         return same
 
     def _at(self, when: datetime) -> str:
-        return _clock(self._traffic.second_of(when))
+        # That an incident ended is told once nothing more came of it: lines stand in order.
+        self._latest = max(self._latest, self._traffic.second_of(when))
+        return _clock(self._latest)
 
     def _line(self, text: str) -> None:
         sys.stdout.write(text + "\n")
@@ -107,10 +109,12 @@ def _clock(second: float) -> str:
     return f"{int(second) // 60:02d}:{int(second) % 60:02d}"
 
 
-def _who(incident: Incident) -> str:
-    """Return who said so: the detectors that fired, or how many calls failed."""
+def _why(incident: Incident) -> str:
+    """Return what the evidence is, and who of the detectors agrees."""
     main = incident.evidence[0]
-    if main.metric == "error":
-        return f"{main.observed.hits} of the last {main.observed.n} calls"
+    text = f"evidence {main.statistic:.1f} > {main.threshold:.1f}"
+    if main.observed.n > 1:
+        text += f" from {main.observed.n} calls"
     fired = [vote.detector for vote in main.votes if vote.fired and vote.metric == main.metric]
-    return f"{', '.join(fired)} agree" if len(fired) > 1 else f"{', '.join(fired)} says so"
+    verb = "agree" if len(fired) > 1 else "agrees"
+    return f"{text}, {', '.join(fired)} {verb}" if fired else text

@@ -1,4 +1,4 @@
-"""Traffic of a few imagined services: two weeks of ordinary calls, then two minutes with trouble.
+"""Traffic of a few imagined services: ten minutes of ordinary calls, then two with trouble.
 
 Token counts are lognormal, latency is a line in the answer's tokens with multiplicative noise, cost
 is a price by the token, and a few calls in a thousand fail.  Everything follows from the seed.
@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from sentinel.model.event import Event, Prompt, Response
 
 START: Final = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
-"""A Monday, when the live part begins unless told otherwise; history ends a minute before."""
-HISTORY_DAYS: Final = 14
-HISTORY_CALLS: Final = 1_500
-"""Calls of each service and model in the history: half more than a full window."""
+"""A Monday, when history ends and the live part begins, unless told otherwise."""
+HISTORY_SECONDS: Final = 600
+"""As many calls a second as live, so that counts of calls are known too: some 6,000 to 11,000 of
+each service and model, several full windows."""
 LIVE_SECONDS: Final = 110
 
 
@@ -108,31 +108,19 @@ class Traffic:
         return (when - self.start).total_seconds() / self.pace
 
     def history(self) -> Iterator[bytes]:
-        """Yield two weeks of ordinary calls as bodies of NDJSON."""
-        seconds = HISTORY_DAYS * 86_400
+        """Yield ten minutes of ordinary calls as bodies of NDJSON."""
         rng = np.random.default_rng([self.seed, 3])
-        times, routes = [], []
-        for number in range(len(ROUTES)):
-            times.append(rng.uniform(0, seconds, HISTORY_CALLS))
-            routes.append(np.full(HISTORY_CALLS, number))
-        when, route = np.concatenate(times), np.concatenate(routes)
-        order = np.argsort(when, kind="stable")
-        start = self.start - timedelta(seconds=seconds + 60)
-        calls = _Calls(rng, start, when[order], route[order])
+        when, route = _ordinary(rng, HISTORY_SECONDS)
+        start = self.start - timedelta(seconds=HISTORY_SECONDS * self.pace)
+        calls = _Calls(rng, start, when, route, self.pace)
         for first in range(0, len(calls), 2_000):
             yield calls.body(first, first + 2_000)
 
     def live(self) -> Iterator[tuple[float, bytes]]:
         """Yield the live part in steps of a quarter of a second: its second, and its calls."""
         rng = np.random.default_rng([self.seed, 4])
-        times, routes = [], []
-        for number, route in enumerate(ROUTES):
-            count = int(rng.poisson(route.calls_a_second * LIVE_SECONDS))
-            times.append(rng.uniform(0, LIVE_SECONDS, count))
-            routes.append(np.full(count, number))
-        when, which = np.concatenate(times), np.concatenate(routes)
-        order = np.argsort(when, kind="stable")
-        calls = _Calls(rng, self.start, when[order], which[order], self.pace)
+        when, which = _ordinary(rng, LIVE_SECONDS)
+        calls = _Calls(rng, self.start, when, which, self.pace)
         for plant in self.plants:
             calls.plant(plant, rng)
         calls.make_odd(*self.odd_call)
@@ -142,6 +130,20 @@ class Traffic:
         for second, end in zip(steps.tolist(), ends.tolist(), strict=True):
             yield second, calls.body(first, end)
             first = end
+
+
+def _ordinary(
+    rng: np.random.Generator, seconds: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return second and route of as many calls as come in some seconds, in order of time."""
+    times, routes = [], []
+    for number, route in enumerate(ROUTES):
+        count = int(rng.poisson(route.calls_a_second * seconds))
+        times.append(rng.uniform(0, seconds, count))
+        routes.append(np.full(count, number))
+    when, which = np.concatenate(times), np.concatenate(routes)
+    order = np.argsort(when, kind="stable")
+    return when[order], which[order]
 
 
 class _Calls:
@@ -196,9 +198,9 @@ class _Calls:
             self.slower[inside] *= 1 + (plant.size - 1) * np.minimum(1, way / 0.7)
 
     def make_odd(self, route: int, second: float) -> None:
-        """Make one call two and a half times as slow."""
+        """Make one call 1.7 times as slow."""
         at = np.flatnonzero((self._route == route) & (self.when >= second))
-        self.slower[at[0]] *= 2.5
+        self.slower[at[0]] *= 1.7
 
     def body(self, first: int, end: int) -> bytes:
         """Return calls as NDJSON."""

@@ -12,12 +12,17 @@ from sentinel.detectors.incidents import Incidents
 from sentinel.detectors.iqr import Iqr
 from sentinel.detectors.mad import Mad
 from sentinel.detectors.metric import MetricName
+from sentinel.detectors.novelty import Novelty
 from sentinel.detectors.zscore import ZScore
 
-DetectorName = Literal["zscore", "iqr", "mad", "cusum"]
+VoterName = Literal["zscore", "iqr", "mad", "cusum"]
+DetectorName = Literal[VoterName, "novelty"]
 
-DETECTORS: Final[tuple[DetectorName, ...]] = ("zscore", "iqr", "mad", "cusum")
-"""Bit order of the core's votes, zscore = bit 0: append, never reorder."""
+DETECTORS: Final[tuple[VoterName, ...]] = ("zscore", "iqr", "mad", "cusum")
+"""The four that judge each event, enabled by default.
+
+Bit order of the core's votes, zscore = bit 0: append, never reorder.
+"""
 
 __all__ = [
     "DETECTORS",
@@ -27,5 +32,7 @@ __all__ = [
     "Iqr",
     "Mad",
     "MetricName",
+    "Novelty",
+    "VoterName",
     "ZScore",
 ]

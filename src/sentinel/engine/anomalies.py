@@ -1,5 +1,6 @@
 """Votes that fired, as anomalies."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from sentinel.detectors import DETECTORS
@@ -44,7 +45,7 @@ class AnomalyWriter:
     def write(self, batch: Batch, fired: "list[Fired]") -> list[Anomaly]:
         """Return the anomalies of a batch, ordered by position, metric and detector."""
         names: dict[int, Names] = {}
-        events: list[Any] = batch.events
+        events: Sequence[Any] = batch.events
         offsets, indexes = batch.offset.tolist(), batch.index.tolist()
         last, position = -1, b""
         out = []

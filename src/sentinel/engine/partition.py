@@ -1,5 +1,6 @@
 """One partition: a batch with its positions goes in; verdicts, incidents and state come out."""
 
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -19,9 +20,10 @@ from sentinel._core.partition import Partition as Core
 from sentinel.engine import state
 from sentinel.engine.anomalies import AnomalyWriter
 from sentinel.engine.incidents import IncidentBook
+from sentinel.engine.minutes import MinuteBook, is_minutes
 from sentinel.engine.open_incident import OpenIncident
 from sentinel.engine.rules import NS, Rules
-from sentinel.errors import ForeignState, TornState
+from sentinel.errors import ForeignState, StateError, TornState
 from sentinel.model.anomaly import Anomaly
 from sentinel.model.baseline import BaselineSummary
 from sentinel.model.batch import Batch
@@ -42,6 +44,8 @@ class Judgement(Struct, frozen=True):
     """T at each event, nanoseconds."""
     state: NDArray[np.uint8]
     """Bits of each event: repeated, late, stale, overflowed, unjudged."""
+    anomaly_event: NDArray[np.int64]
+    """Which event of the batch each anomaly is about."""
 
     def counts(self) -> dict[str, int]:
         """Return how many events were something other than ordinary."""
@@ -94,9 +98,10 @@ class Partition:
             laws=rules.laws(),
             **rules.for_core(),
         )
-        log = field(log_id) + field(partition)
-        self._anomalies = AnomalyWriter(self._core, log)
-        self._incidents = IncidentBook(self._core, log, rules.thresholds())
+        self._log = field(log_id) + field(partition)
+        self._anomalies = AnomalyWriter(self._core, self._log)
+        self._incidents = IncidentBook(self._core, self._log, rules.thresholds())
+        self._minutes = MinuteBook(rules, self._log) if rules.judges_minutes else None
 
     @property
     def clock(self) -> int:
@@ -127,11 +132,20 @@ class Partition:
             batch.user,
             batch.session,
         )
-        anomalies = self._anomalies.write(batch, reports.fired(self._core.bank))
+        fired = reports.fired(self._core.bank)
+        anomalies = self._anomalies.write(batch, fired)
+        about = [vote[0] for vote in fired]
+        if self._minutes is not None:
+            told = self._minutes.follow(batch, clock, state)
+            if told:
+                events = sorted(
+                    [*zip(about, anomalies, strict=True), *told], key=lambda item: item[0]
+                )
+                about, anomalies = [event for event, _ in events], [one for _, one in events]
         happened = self._incidents.follow(batch, clock, state)
         if len(batch):
             self.next_offset = int(batch.offset[-1]) + 1
-        return Judgement(anomalies, happened, clock, state)
+        return Judgement(anomalies, happened, clock, state, np.array(about, np.int64))
 
     def advance(self, clock: int, next_offset: int) -> list[IncidentEvent]:
         """Let T come to `clock`, as a tick of the log says, and move on behind it."""
@@ -144,6 +158,9 @@ class Partition:
         self.pass_over(next_offset)
         if control.kind == "configure":
             self.judge_by(msgspec.json.decode(control.rules, type=Rules))
+            return []
+        if control.kind == "adopt":
+            self._adopt_new(control.series)
             return []
         return self._incidents.act(control, clock)
 
@@ -159,6 +176,12 @@ class Partition:
         self._core.bank.set_thresholds(**rules.for_core())
         self._core.evidence.judge_by(**rules.laws())
         self._incidents.judge_by(rules)
+        if not rules.judges_minutes:
+            self._minutes = None
+        elif self._minutes is None:
+            self._minutes = MinuteBook(self.rules, self._log)
+        else:
+            self._minutes.judge_by(rules)
 
     def pass_over(self, next_offset: int) -> None:
         """Move on to a position: what lies before it was refused by intake and has no batch."""
@@ -166,7 +189,7 @@ class Partition:
 
     def open_incidents(self) -> list[Incident]:
         """Return the incidents that are open, as they stand, ordered by when they opened."""
-        standing = [live.standing() for live in self._incidents.open.values()]
+        standing = self._incidents.standing()
         return sorted(standing, key=lambda incident: (incident.timestamp, incident.id))
 
     def baselines(self) -> list[BaselineSummary]:
@@ -183,7 +206,18 @@ class Partition:
             n, mean, stddev, q1, median, q3, mad, p95, p99 = numbers
             found.append(
                 BaselineSummary(
-                    *named[0], METRICS[named[1]], n, mean, stddev, q1, median, q3, mad, p95, p99
+                    *named[0],
+                    METRICS[named[1]],
+                    n,
+                    mean,
+                    stddev,
+                    q1,
+                    median,
+                    q3,
+                    mad,
+                    p95,
+                    p99,
+                    state.learning(self._core.evidence, *named),
                 )
             )
         return sorted(found, key=lambda b: (b.names()[:4], METRIC_INDEX[b.metric]))
@@ -201,7 +235,7 @@ class Partition:
                 next_offset=self.next_offset,
                 clock=self.clock,
                 recent_ids=self._core.recent.save(),
-                incidents=[live for _, live in sorted(self._incidents.open.items())],
+                incidents=self._incidents.saved(),
             )
         )
 
@@ -210,16 +244,31 @@ class Partition:
         everything = state.named_records(self._core, self.next_offset, since=0)
         return [record for _, record in sorted(everything)]
 
-    def named_records(self, since: int) -> list[tuple[bytes, bytes]]:
-        """Return name and record of every series and subject that changed at or after T = `since`.
+    def exported(self) -> list[tuple[str, int, bytes]]:
+        """Return title, samples and record of every series and subject that is not idle."""
+        return [(*state.title_of(record), record) for record in self.series_records()]
 
-        A name is that of one record, for as long as it is not idle.
+    def minute_records(self) -> list[bytes]:
+        """Return the record of the minutes of every key that is not idle, ordered by key."""
+        if self._minutes is None:
+            return []
+        return [record for _, record in self._minutes.named_records(self.clock)]
+
+    def named_records(self, since: int) -> list[tuple[bytes, bytes]]:
+        """Return name and record of all that changed at or after T = `since`.
+
+        A name is that of one record, for as long as it is not idle.  Adopted ones without a sample
+        yet are among them: nothing else says that they are new.
         """
-        return state.named_records(self._core, self.next_offset, since=since)
+        found = state.named_records(self._core, self.next_offset, since=since)
+        if self._minutes is not None:
+            found += self._minutes.named_records(self.clock, since)
+        return found
 
     def names(self) -> set[bytes]:
-        """Return the names of all series and subjects that are not idle."""
-        return state.names(self._core)
+        """Return the names of all that is not idle, as `named_records` writes them."""
+        minutes = set() if self._minutes is None else self._minutes.names(self.clock)
+        return minutes | state.names(self._core)
 
     @property
     def live_series(self) -> int:
@@ -256,7 +305,11 @@ class Partition:
             self._core.recent.load(saved.recent_ids)
         except ValueError as error:
             raise TornState(f"shared state: {error}") from error
-        state.load(self._core, series, elsewhere=False)
+        for record in filter(is_minutes, series):
+            if self._minutes is not None:
+                self._minutes.load(record)
+        others = [record for record in series if not is_minutes(record)]
+        state.load(self._core, others, elsewhere=False)
         self._incidents.restore(saved.incidents)
 
     def adopt(self, series: list[bytes]) -> None:
@@ -272,3 +325,13 @@ class Partition:
             A series is here already, or there is no room for it.
         """
         state.load(self._core, series, elsewhere=True)
+
+    def _adopt_new(self, series: list[bytes]) -> None:
+        """Take up baselines that the log holds; what cannot be taken up is left out.
+
+        All of them could be when the record was written.  What the log holds must not stop a start
+        or a replay for that: of a journal whose beginning is gone, under a lower max_series.
+        """
+        for record in series:
+            with suppress(StateError):
+                self.adopt([record])

@@ -4,7 +4,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from sentinel.detectors import DETECTORS, Cusum, Incidents, Iqr, Mad, ZScore
+from sentinel.detectors import DETECTORS, Cusum, Incidents, Iqr, Mad, Novelty, ZScore
 from sentinel.detectors.channels import LEVELS, SHARES
 from sentinel.model.metric import METRICS
 
@@ -22,6 +22,7 @@ class Rules(Struct, frozen=True, kw_only=True):
     incidents: Incidents = field(default_factory=Incidents)
     zone: tuple[tuple[int, int], ...] = ()
     """From which second since 1970 on local time is how many seconds ahead of UTC."""
+    novelty: Novelty = field(default_factory=Novelty)
     window_size: int = 1000
     min_samples: int = 10
     max_series: int = 100_000
@@ -45,6 +46,11 @@ class Rules(Struct, frozen=True, kw_only=True):
                 for metric in judged[name]:
                     voters[METRICS.index(metric)] |= 1 << bit
         return voters
+
+    @property
+    def judges_minutes(self) -> bool:
+        """Whether rates and quantiles by the minute are judged."""
+        return "novelty" in self.enabled_detectors
 
     def for_core(self) -> dict[str, Any]:
         """Return what the core judges by, as its arguments."""

@@ -3,11 +3,13 @@
 from typing import TYPE_CHECKING
 
 from sentinel._core import evidence_records, records, reports
+from sentinel.detectors.channels import ARMED_LEVELS, CHANNELS
 from sentinel.errors import ForeignState, TornState
 from sentinel.model.batch import Key
 from sentinel.model.metric import METRICS
 
 if TYPE_CHECKING:
+    from sentinel._core.evidence import Evidence
     from sentinel._core.partition import Partition as Core
 
 _EVIDENCE = "evidence"
@@ -26,15 +28,53 @@ def named_records(core: "Core", offset: int, *, since: int) -> list[tuple[bytes,
     found = []
     for slot in roster.live_slots(core.clock):
         name = roster.key_of(slot)
-        if name is not None and reports.last_of(core.bank, slot) >= since:
+        last = reports.last_of(core.bank, slot)
+        if name is not None and (last >= since or last == 0):
             key, metric = name
             record = records.save(core.bank, slot, key, offset)
             found.append((_name_of(key, METRICS[metric]), record))
     for subject in evidence.subjects_live(core.clock):
-        if evidence.touched_at(subject) >= since:
+        touched = evidence.touched_at(subject)
+        if touched >= since or touched == 0:
             record = evidence_records.save(evidence, subject, offset)
             found.append((_name_of(subject, _EVIDENCE), record))
     return found
+
+
+def title_of(record: bytes) -> tuple[str, int]:
+    """Return the title of what a record is of, and how many samples it has seen."""
+    if record[:4] == evidence_records.MAGIC:
+        key, _, calls = evidence_records.read(record)
+        return _title_of(key, _EVIDENCE), calls
+    names, metric, _, n = records.read(record)
+    return _title_of(names, METRICS[metric]), n
+
+
+def _title_of(key: tuple[str | None, ...], of: str) -> str:
+    prefix = [part for part in key[:2] if part is not None and part != "default"]
+    return "/".join([*prefix, f"{key[2]}:{key[3] or '*'}:{of}"])
+
+
+_CHANNEL_OF = {
+    "latency_ms": "latency",
+    "ttft_ms": "ttft",
+    "prompt_tokens": "prompt",
+    "completion_tokens": "response",
+    "cost_usd": "cost",
+    "tokens_per_second": "speed",
+    "error": "errors",
+}
+"""The channel that tests a metric; the sum of tokens has none of its own."""
+
+
+def learning(evidence: "Evidence", key: tuple[str, ...], metric: int) -> str | None:
+    """Return how far the tests of a series are, in words; None where there are none."""
+    channel = _CHANNEL_OF.get(METRICS[metric])
+    learned = evidence.learned((key[0], key[1], key[2], key[3]))
+    if channel is None or learned is None:
+        return None
+    samples = learned[CHANNELS.index(channel)]
+    return "armed" if samples >= ARMED_LEVELS else f"learning {samples}/{ARMED_LEVELS}"
 
 
 def names(core: "Core") -> set[bytes]:

@@ -1,4 +1,4 @@
-"""gzip and zstd, inflated piece by piece under a limit.
+"""gzip, zstd and deflate, inflated piece by piece under a limit.
 
 A bomb is refused as soon as it has put out more than it may: what is held never exceeds the limit
 by more than one block (128 KiB of zstd, 64 KiB of gzip).  gzip may have several members, zstd
@@ -30,6 +30,7 @@ _SKIPPABLE_HEADER: Final = 8
 _HEADER_MAX: Final = 18  # of a zstd frame, magic included
 _GZIP_BLOCK: Final = 1 << 16
 _GZIP_WBITS: Final = 31  # gzip header and trailer, window of 32 KiB
+_ZLIB_WBITS: Final = 15  # what HTTP calls deflate (RFC 9110): a zlib header, the same window
 _BODY_WINDOW: Final = 8 << 20  # RFC 9659: what HTTP may ask a receiver to hold
 _FILE_WINDOW: Final = 128 << 20  # zstd --long
 
@@ -56,8 +57,9 @@ class _Plain:
 class _Gzip:
     """Members of gzip, one after another; zeros after the last are padding."""
 
-    def __init__(self) -> None:
+    def __init__(self, wbits: int = _GZIP_WBITS) -> None:
         self._member: Any = None
+        self._wbits = wbits
 
     @property
     def is_whole(self) -> bool:
@@ -71,7 +73,7 @@ class _Gzip:
                 data = data.lstrip(b"\0")
                 if not data:
                     return
-                self._member = _zlib.decompressobj(_GZIP_WBITS)
+                self._member = _zlib.decompressobj(self._wbits)
             block = self._member.decompress(data, _GZIP_BLOCK)
             yield block
             data = self._member.unconsumed_tail
@@ -146,7 +148,8 @@ def _inflater_of(head: bytes, max_window: int) -> _Inflater:
 def inflate(body: bytes, *, encoding: str | None, limit: int) -> bytes | Rejection:
     """Inflate a body of at most `limit` bytes, or say why not.
 
-    `encoding` is what the sender calls it: gzip, zstd, identity; None = told by its first bytes.
+    `encoding` is what the sender calls it: gzip, zstd, deflate, identity; None = told by its first
+    bytes, which deflate cannot be.
     Codes: `unknown_encoding`, `bad_compression`, `too_big`.
     """
     inflater: _Inflater
@@ -157,10 +160,12 @@ def inflate(body: bytes, *, encoding: str | None, limit: int) -> bytes | Rejecti
             inflater = _Gzip()
         case "zstd":
             inflater = _Zstd(_BODY_WINDOW)
+        case "deflate":
+            inflater = _Gzip(_ZLIB_WBITS)
         case "identity":
             inflater = _Plain()
         case _:
-            return _refusal("unknown_encoding", "expected gzip, zstd or identity")
+            return _refusal("unknown_encoding", "expected gzip, zstd, deflate or identity")
     blocks: list[bytes] = []
     size = 0
     try:

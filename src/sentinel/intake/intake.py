@@ -3,6 +3,7 @@
 body -> decode -> read (one form, columns) -> admit -> redact -> Batch
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
@@ -16,10 +17,12 @@ from sentinel.errors import SettingsError
 from sentinel.intake.admit import REASONS, Gate, Refusal
 from sentinel.intake.decode import EventDecoder
 from sentinel.intake.identity import PositionIds, bits_of
+from sentinel.intake.keep import EventKeeper
 from sentinel.intake.redact import Redactor
 from sentinel.intake.settings import IntakeSettings
 from sentinel.model.batch import Batch, Key, Rejection
 from sentinel.model.event import Event, Prompt, Response
+from sentinel.model.kept import Kept, Lines
 
 KEY_BYTES: Final = (16, 64)
 """Least and most of a key for pseudonyms: 128 bits, and what BLAKE2b takes."""
@@ -63,6 +66,7 @@ class Intake:
         )
         self._reader = Reader(Event, Prompt, Response)
         self._marker = Marker(Event, Response)
+        self._keeper = EventKeeper()
         self._gate = Gate(settings)
         self._redactor = Redactor(settings, self._reader, key)
         self._position_ids = PositionIds(log_id, partition)
@@ -124,6 +128,19 @@ class Intake:
         """
         return self._settle(events, None, Origin(offset, received_at, tenant, record, fresh_id))
 
+    def packed(self, batch: Batch) -> tuple[Batch, bytes]:
+        """Return a batch in the form in which it waits for engine and store, and its record.
+
+        What a store keeps is taken out of the events, and they become the lines of the record.
+        """
+        record = canonical(batch.events)
+        lines = Lines([(record, len(batch))])
+        return msgspec.structs.replace(batch, events=lines, kept=self.kept(batch.events)), record
+
+    def kept(self, events: Sequence[Event]) -> tuple[Kept, ...]:
+        """Return what a store keeps of canonical events beside the columns of their batch."""
+        return (self._keeper.keep(list(events)),)
+
     def _settle(
         self, events: list[Event], positions: list[int] | None, where: Origin
     ) -> tuple[Batch, list[Rejection]]:
@@ -143,8 +160,9 @@ class Intake:
         n = len(events)
         offset = np.full(n, where.offset) if where.record else ordinal + where.offset
         index = np.arange(n, dtype=np.int32) if where.record else np.zeros(n, np.int32)
-        self._identify(events, columns, offset, index, where.fresh_id)
-        self._redactor.redact(events)
+        redacted: Counter[str] = Counter()
+        self._identify(events, columns, (offset, index), where.fresh_id, redacted)
+        self._redactor.redact(events, redacted)
         finish, user, session = self._marker.read(events)
         time = columns.time * 1000
         received = time if where.received_at is None else np.full(n, now * 1000)
@@ -164,6 +182,7 @@ class Intake:
             user=user,
             session=session,
             partition=self._partition,
+            redacted=redacted,
         )
         return batch, rejections
 
@@ -171,9 +190,9 @@ class Intake:
         self,
         events: list[Event],
         columns: Columns,
-        offset: NDArray[np.int64],
-        index: NDArray[np.int32],
+        place: tuple[NDArray[np.int64], NDArray[np.int32]],
         fresh_id: Callable[[], str] | None,
+        redacted: Counter[str],
     ) -> None:
         """Give ids to the events that have none, and 128 bits to the ids that are no uuid."""
         if not np.count_nonzero(columns.id_source):
@@ -184,8 +203,10 @@ class Intake:
                 event.event_id = (
                     fresh_id()
                     if fresh_id is not None
-                    else self._position_ids.at(int(offset[row]), int(index[row]))
+                    else self._position_ids.at(int(place[0][row]), int(place[1][row]))
                 )
+            else:
+                event.event_id = self._redactor.clean_id(event.event_id, redacted)
             columns.id_high[row], columns.id_low[row] = bits_of(event.event_id)
 
 

@@ -1,78 +1,97 @@
-"""Secrets out of metadata: `password=...` pairs in texts, values under keys that name a secret."""
+"""Metadata: keys and values cleaned as texts, values under keys that name a secret gone."""
 
-import re
+from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
+from sentinel.intake.texts import TextCleaner, plain
 from sentinel.model.event import Scalar
 
-REDACTED: Final = "[REDACTED]"
-
-# What follows the word: the rest of a name (secret_key), quotes, which JSON within JSON escapes,
-# then the separator.  Every repetition is possessive or bounded, so a search is linear in the text.
-_SEPARATOR: Final = r"""\w{0,32}[\\"']*+\s*+[:=]++>?\s*+"""
-# A value in quotes ends with the same quotes and may hold the escaped kind; one without runs to the
-# next white space, commas and all: better too much than half a password.  Quotes stay, so that a
-# second pass finds the same bounds and changes nothing.
-_VALUE: Final = r"""
-    (?P<open> \\++["'])  (?: [^\\] | \\++(?!["']) )*+  (?P<close> \\++["'] )?
-  | (?P<open2> ["'])       (?: \\.? | (?!(?P=open2)) [^\\] )*+  (?P<close2> ["'] )?
-  | \S++
-"""
+KEYS_MAX: Final = 65_536
+"""Keys remembered; a full table is emptied."""
+DIGITS_MIN: Final = 1_000_000
+"""A whole number below has too few digits to be anybody's."""
 
 
 class MetadataCleaner:
-    """Cleans the metadata of one event after another."""
+    """Cleans the metadata of one event after another.
 
-    def __init__(self, words: Iterable[str], *, max_length: int) -> None:
-        # api_key, api-key, apikey and "api key" are one word.
-        parts = [re.split(r"[_\-\s]+", word) for word in words]
-        names = "|".join(r"[_\-\s]?".join(map(re.escape, part)) for part in parts)
-        self._first_parts = [part[0].lower() for part in parts]
-        self._is_ascii = all(part[0].isascii() for part in parts)
+    `words` are names of secrets beside those that are always known; without `secrets` no key names
+    one.  Without `texts_kept` values that are text go, whatever they say.
+    """
+
+    def __init__(
+        self,
+        texts: TextCleaner,
+        words: Iterable[str],
+        *,
+        max_length: int,
+        secrets: bool,
+        texts_kept: bool,
+    ) -> None:
+        self._texts = texts
+        self._words = [plain(word) for word in words]
         self._max_length = max_length
-        self._word = re.compile(names or r"(?!)", re.IGNORECASE)
-        self._pair = re.compile(
-            f"(?P<word>(?:{names or '(?!)'}){_SEPARATOR})(?:{_VALUE})",
-            re.IGNORECASE | re.DOTALL | re.VERBOSE,
-        )
+        self._secrets = secrets
+        self._texts_kept = texts_kept
+        self._known: dict[str, bool] = {}
 
-    def clean(self, metadata: dict[str, Scalar]) -> dict[str, Scalar]:
-        """Return the metadata without secrets, each text cut to its limit."""
-        if self._is_harmless(metadata):
-            return metadata
-        return {
-            self.clean_text(key): REDACTED
-            if value is not None and self._word.search(key)
-            else self.clean_text(value)
-            if isinstance(value, str)
-            else value
-            for key, value in metadata.items()
-        }
+    def clean(self, metadata: dict[str, Scalar], tally: Counter[str]) -> dict[str, Scalar] | None:
+        """Return what of the metadata may be kept; the same object where that is all."""
+        if not self._texts_kept:
+            metadata = {k: v for k, v in metadata.items() if not isinstance(v, str)}
+        if self._is_clean(metadata):
+            return metadata or None
+        cleaned: dict[str, Scalar] = {}
+        for key, value in metadata.items():
+            name = self._texts.clean(key, tally)
+            if name is not None:
+                cleaned[name] = self._value(key, name, value, tally)
+        return cleaned or None
 
-    def clean_text(self, text: str) -> str:
-        """Return a text without the values of secrets, cut to its limit."""
-        clean = self._without_values(text)
-        if len(clean) > self._max_length:
-            # The cut may leave half a pair; cleaned again, it is what a later pass would make.
-            clean = self._without_values(clean[: self._max_length])
-        return clean[: self._max_length]
+    def _value(self, key: str, name: str, value: Scalar, tally: Counter[str]) -> Scalar:
+        if value is None or (isinstance(value, bool) and not self._is_secret(key)):
+            return value
+        if self._is_secret(key):
+            return self._texts.stand_in(str(value), tally)
+        text = value if isinstance(value, str) else _digits(value)
+        clean = self._texts.clean(text, tally, before=f"{name}: ")
+        if clean is None:
+            return "[UNREADABLE]"
+        return value if clean == text else clean
 
-    def _is_harmless(self, metadata: dict[str, Scalar]) -> bool:
-        """Tell cheaply that no text is long and none can hold a word: five times as fast."""
-        texts = [*metadata, *[value for value in metadata.values() if isinstance(value, str)]]
-        text = "\n".join(texts)
-        # Outside ASCII a search without case finds letters that lower() does not bring together.
-        if len(text) > self._max_length or not (self._is_ascii and text.isascii()):
-            return False
-        lower = text.lower()
-        return not any(part in lower for part in self._first_parts)
+    def _is_clean(self, metadata: dict[str, Scalar]) -> bool:
+        """Look at everything at once: most metadata holds nothing, and this is several times as
+        fast.
+        """
+        known, lines = self._known, []
+        for key, value in metadata.items():
+            secret = known.get(key)
+            if self._is_secret(key) if secret is None else secret:
+                return False
+            if isinstance(value, str):
+                lines.append(f"{key}: {value}")
+            elif value is not None and abs(value) >= DIGITS_MIN:
+                lines.append(f"{key}: {_digits(value)}")
+            else:
+                lines.append(key)
+        text = "\n".join(lines)
+        return len(text) <= self._max_length and self._texts.is_clean(text)
 
-    def _without_values(self, text: str) -> str:
-        return self._pair.sub(_without_value, text) if self._word.search(text) else text
+    def _is_secret(self, key: str) -> bool:
+        """Tell whether a key names a secret."""
+        known = self._known.get(key)
+        if known is None:
+            name = plain(key)
+            known = self._secrets and (
+                self._texts.names_secret(key) or any(word in name for word in self._words)
+            )
+            if len(self._known) >= KEYS_MAX:
+                self._known.clear()
+            self._known[key] = known
+        return known
 
 
-def _without_value(pair: re.Match[str]) -> str:
-    begin = pair["open"] or pair["open2"] or ""
-    end = pair["close"] or pair["close2"] or ""
-    return f"{pair['word']}{begin}{REDACTED}{end}"
+def _digits(value: float) -> str:
+    """Return a number as text; a whole one without a decimal point."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

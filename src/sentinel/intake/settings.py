@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from sentinel.intake.patterns import Pattern
 from sentinel.model.event import COUNT_MAX
 
 
@@ -21,16 +22,22 @@ class IntakeSettings(Struct, frozen=True, kw_only=True):
     max_tokens: Annotated[int, Meta(gt=0, le=COUNT_MAX)] = 10_000_000
     max_cost_usd: Annotated[float, Meta(gt=0)] = 1000.0
     on_limit: Literal["flag", "refuse"] = "flag"
-    max_text_length: Annotated[int, Meta(gt=0)] = 10_000
-    """Characters kept of a metadata text; of prompts and responses no character is kept."""
+    content: Literal["full", "redacted", "none"] = "redacted"
+    """What is kept of prompts and responses; with none no text of the metadata either."""
+    max_text_length: Annotated[int, Meta(ge=0)] = 10_000
+    """Characters kept of a text, after it was redacted."""
+    enable_pii_detection: bool = True
+    """Off: e-mail addresses, phone and card numbers and the like stay in texts and metadata."""
+    enable_sanitization: bool = True
+    """Off: secrets stay in texts and metadata.  Plain ids and error texts are never kept."""
     sanitize_patterns: tuple[Annotated[str, Meta(min_length=1)], ...] = (
         "password",
         "api_key",
         "secret",
     )
-    """Words whose value goes from the metadata."""
-    enable_sanitization: bool = True
-    """Off: metadata is kept as it came.  Texts and plain ids are never kept."""
+    """Words that name a secret, beside those that are always known."""
+    patterns: tuple[Pattern, ...] = ()
+    """What else is personal."""
     max_event_bytes: Annotated[int, Meta(gt=0)] = 262_144
     max_depth: Annotated[int, Meta(gt=0, le=500)] = 32
     """Nested brackets, the event's own included.  The decoder itself breaks near 1,000."""

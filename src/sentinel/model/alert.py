@@ -5,7 +5,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from sentinel.model.incident import Example, Expected, Impact, Observed, Vote
+from sentinel.model.incident import Ending, Example, Expected, Impact, Observed, Vote
 from sentinel.model.severity import Severity
 
 AlertKind = Literal["open", "escalate", "repeat", "resolve"]
@@ -37,6 +37,7 @@ class Alert(Struct, frozen=True, kw_only=True):
     """T at which it is told."""
     started_at: datetime
     ended_at: datetime | None
+    ending: Ending | None
     held_back: int
     """Equal alerts that deduplication held back since the last one told."""
     tenant: str
@@ -50,7 +51,9 @@ class Alert(Struct, frozen=True, kw_only=True):
     title: str
     observed: Observed
     expected: Expected
+    peak: float
     impact: Impact
+    not_it: list[str]
     evidence: EvidenceSummary
     votes: list[Vote]
     examples: list[Example]

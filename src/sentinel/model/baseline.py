@@ -20,6 +20,9 @@ class BaselineSummary(Struct, frozen=True):
     mad: float
     p95: float
     p99: float
+    evidence: str | None
+    """`armed`, or how far the tests of this metric are: `learning 37/100`; None where there are
+    none."""
 
     def names(self) -> tuple[str, ...]:
         """Return what names the series."""
@@ -28,7 +31,7 @@ class BaselineSummary(Struct, frozen=True):
     def title(self) -> str:
         """Return the series' name: `service:model:metric`, with what is not `default` before it.
 
-        >>> BaselineSummary("default", "prod", "a", "b", "latency_ms", *range(9)).title()
+        >>> BaselineSummary("default", "prod", "a", "b", "latency_ms", *range(10)).title()
         'prod/a:b:latency_ms'
         """
         prefix = [name for name in (self.tenant, self.environment) if name != "default"]

@@ -1,12 +1,14 @@
 """A batch: events that were admitted together, as columns beside the events themselves."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from msgspec import Struct, structs
 from numpy.typing import NDArray
 
 from sentinel.model.event import Event
+from sentinel.model.kept import Kept, Lines
 
 
 class Key(NamedTuple):
@@ -24,8 +26,8 @@ class Batch(Struct, frozen=True):
     The position of event i is (log, partition, offset[i], index[i]).
     """
 
-    events: list[Event]
-    """Canonical events, n of them."""
+    events: Sequence[Event]
+    """Canonical events, n of them, or none where nobody will ask for them any more."""
     keys: list[Key]
     """The distinct keys of this batch; `key` points into it."""
     key: NDArray[np.int32]
@@ -48,6 +50,11 @@ class Batch(Struct, frozen=True):
     """Hash of the user's pseudonym; 0 where not said."""
     session: NDArray[np.uint32]
     partition: int = 0
+    redacted: dict[str, int] = {}
+    """How much was taken out of texts on the way in, by kind."""
+    kept: tuple[Kept, ...] = ()
+    """What a store keeps beside these columns, in parts that follow each other; none in a replay,
+    which has no store."""
 
     def moved_to(self, offset: int) -> "Batch":
         """Return the batch as one record of a log, at its offset."""
@@ -55,7 +62,7 @@ class Batch(Struct, frozen=True):
 
     def __len__(self) -> int:
         """Return the number of events."""
-        return len(self.events)
+        return len(self.key)
 
 
 def concatenated(batches: list[Batch]) -> Batch:
@@ -69,13 +76,24 @@ def concatenated(batches: list[Batch]) -> Batch:
     renumbered = [
         np.array([codes[name] for name in batch.keys], np.int32)[batch.key] for batch in batches
     ]
+    columns: dict[str, Any] = {
+        name: np.concatenate([getattr(batch, name) for batch in batches]) for name in _COLUMNS
+    }
     return Batch(
-        events=[event for batch in batches for event in batch.events],
+        events=_all_events(batches),
         keys=list(codes),
         key=np.concatenate(renumbered),
-        **{name: np.concatenate([getattr(batch, name) for batch in batches]) for name in _COLUMNS},
         partition=batches[0].partition,
+        kept=tuple(part for batch in batches for part in batch.kept),
+        **columns,
     )
+
+
+def _all_events(batches: list[Batch]) -> Sequence[Event]:
+    lines = [batch.events for batch in batches if isinstance(batch.events, Lines)]
+    if len(lines) == len(batches):
+        return Lines(body for part in lines for body in part.bodies)
+    return [event for batch in batches for event in batch.events]
 
 
 _COLUMNS = (

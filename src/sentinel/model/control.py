@@ -8,13 +8,17 @@ _NONE = Raw(b"null")
 
 
 class Control(Struct, frozen=True, kw_only=True):
-    """One act: on an incident, or a change of the rules that everything is judged by."""
+    """One act: on an incident, on the rules of all judging, or on the baselines."""
 
-    kind: Literal["acknowledge", "resolve", "configure"]
+    kind: Literal["acknowledge", "resolve", "accept", "configure", "adopt"]
     incident: str = ""
+    baseline: tuple[str, str, str, str, str] | None = None
+    """accept, where no incident is named: tenant, environment, service, model, metric."""
     by: str = ""
     note: str = ""
     rules: Raw = _NONE
     """configure: the engine's rules, as JSON."""
     grouping: Raw = _NONE
     """configure: the rules of grouping, as JSON."""
+    series: list[bytes] = []
+    """adopt: series records, as `Partition.adopt` takes them."""

@@ -20,11 +20,11 @@ Instant = Annotated[datetime, Meta(tz=True)] | int | float
 
 
 class Prompt(Struct, omit_defaults=True, gc=False):
-    """What was asked: size always, text only on the way in."""
+    """What was asked."""
 
     text: str | None = None
     length: Count | None = None
-    """Characters of the text; given by intake when it takes the text out."""
+    """Characters of the whole text; given by intake where it is not said."""
     tokens: Count | None = None
 
 
@@ -43,7 +43,7 @@ class Event(Struct, omit_defaults=True, gc=False):
     """One LLM call.
 
     Nested form first, then the fields that only the flat form has.  In a canonical event the flat
-    fields are None, `timestamp` is an aware datetime in UTC, `event_id` is set, no text is kept,
+    fields are None, `timestamp` is an aware datetime in UTC, `event_id` is set, texts are clean,
     `user_id` and `session_id` are pseudonyms and `errors` holds classes only.
     """
 

@@ -7,8 +7,6 @@ a field of length 0.  docs/decisions/0002-identity.md settles which fields, and 
 
 from hashlib import blake2b
 
-from sentinel.model.batch import Key
-
 
 def field(value: str | int | None) -> bytes:
     """Return one field, with its length before it.
@@ -30,17 +28,27 @@ def hashed(data: bytes) -> str:
     return blake2b(data, digest_size=16).hexdigest()
 
 
-def series_fields(key: Key, metric: str, detector: str) -> bytes:
-    """Return what an id says of the series and of who judged it; no bucket: one event's sample."""
-    names = (*key, metric, detector, None)
+Names = tuple[str, str, str, str | None]
+"""A Key, or one without a model: a service as a whole."""
+
+
+def series_fields(key: Names, metric: str, detector: str, bucket: int | None = None) -> bytes:
+    """Return what an id says of the series and of who judged it.
+
+    `bucket`: where the time bucket starts, nanoseconds; None: one event's sample.
+    """
+    names = (*key, metric, detector, bucket)
     return b"".join(field(name) for name in names)
 
 
-def position_fields(log: bytes, offset: int, index: int) -> bytes:
+def position_fields(log: bytes, offset: int | None, index: int | None) -> bytes:
     """Return what an id says of the position; `log` is that of log id and partition."""
     return log + field(offset) + field(index)
 
 
-def fingerprint(key: Key, incident_type: str, event_id: str) -> str:
-    """Return 16 hex digits of what an incident is about, free of source and position."""
+def fingerprint(key: Names, incident_type: str, event_id: str) -> str:
+    """Return 16 hex digits of what an incident is about, free of source and position.
+
+    Where time brought it, and no call, the instant stands for the event id.
+    """
     return hashed(b"".join(field(name) for name in (*key, incident_type, event_id)))[:16]

@@ -44,6 +44,8 @@ class Counts(Struct):
     """By code."""
     states: Counter[str] = field(default_factory=Counter)
     """Repeated, late, stale, overflowed, unjudged events."""
+    redacted: Counter[str] = field(default_factory=Counter)
+    """What was taken out of texts, by kind."""
     first_rejections: list[Rejection] = field(default_factory=list)
     """The first few, to show."""
 
@@ -62,10 +64,18 @@ class Replay:
 
     The same input gives the same results however it is cut into bodies, in one go or with state
     saved and restored in between.
+
+    Parameters
+    ----------
+    keep_rules
+        Judge by these settings throughout, whatever rules stand in a journal.
     """
 
-    def __init__(self, settings: Settings, log_id: str = LOG_ID) -> None:
+    def __init__(
+        self, settings: Settings, log_id: str = LOG_ID, *, keep_rules: bool = False
+    ) -> None:
         self.counts = Counts()
+        self._keep_rules = keep_rules
         self._rules = engine_rules(settings)
         self.partition = Partition(self._rules, log_id)
         rules = intake_settings(settings)
@@ -111,11 +121,15 @@ class Replay:
             happened = partition.advance(record.received_at, after)
         else:
             control = msgspec.json.decode(record.payload, type=Control)
-            happened = partition.act(control, record.received_at, after)
-            if control.kind == "configure":
-                self._grouper.configure(control.grouping)
-        nothing = np.empty(0, np.int64), np.empty(0, np.uint8)
-        return self._step(NOTHING, Judgement([], happened, *nothing))
+            if control.kind == "configure" and self._keep_rules:
+                partition.pass_over(after)
+                happened = []
+            else:
+                happened = partition.act(control, record.received_at, after)
+                if control.kind == "configure":
+                    self._grouper.configure(control.grouping)
+        none = np.empty(0, np.int64)
+        return self._step(NOTHING, Judgement([], happened, none, np.empty(0, np.uint8), none))
 
     def _step(self, batch: Batch, judgement: Judgement) -> Step:
         """Count what came of a batch, and tell of it."""
@@ -126,6 +140,7 @@ class Replay:
         counts.anomalies += len(judgement.anomalies)
         counts.alerts += len(alerts)
         counts.states.update(judgement.counts())
+        counts.redacted.update(batch.redacted)
         for event in judgement.incident_events:
             counts.opened += event.kind == "open"
             counts.resolved += event.kind == "close"
@@ -140,7 +155,7 @@ class Replay:
         return Saved(
             shared=self.partition.shared_state(),
             grouping=self._grouper.save(),
-            series=self.partition.series_records(),
+            series=self.partition.series_records() + self.partition.minute_records(),
         )
 
     def restore(self, saved: Saved) -> None:

@@ -34,7 +34,7 @@ from sentinel.vitals.logs import log
 
 KEY_FILE = "privacy.key"
 WAITING_EVENTS_MAX = 200_000
-"""Durable and not judged yet, about 200 MB; more is refused with 503."""
+"""Durable and not judged yet, about 120 MB; more is refused with 503."""
 
 
 def privacy_key(folder: Path) -> bytes:
@@ -104,7 +104,8 @@ class Service:
         self.store.open()
         partition = Partition(engine_rules(settings), log_id)
         grouper = Grouper(grouping_rules(settings))
-        told_until = restore(self.checkpoint, partition, grouper, self.journal)
+        told_until, stored_to = restore(self.checkpoint, partition, grouper, self.journal)
+        self._look_for_gap(stored_to)
         channel = LogChannel()
         self.hub = Hub(self.vitals)
         self.engine = EngineLoop(
@@ -115,6 +116,7 @@ class Service:
                 store=self.store,
                 vitals=self.vitals,
                 destinations=[channel.name],
+                votes_of_incidents_only=settings.storage.anomalies == "incidents",
                 told_until=told_until,
             ),
             snapshot_secs=settings.detection.baseline.update_interval_secs,
@@ -137,6 +139,14 @@ class Service:
         self.journal.start()
         self._recovered = True
         return recovered
+
+    def _look_for_gap(self, stored_to: int) -> None:
+        """Say so where the store lacks rows that it had: somebody put an older file there."""
+        if self.store.cursor < stored_to:
+            self.vitals.storage_gaps.inc()
+            log.error(
+                "store.older_than_state", rows_to=self.store.cursor, rows_expected_to=stored_to
+            )
 
     async def configure(self, settings: Settings) -> None:
         """Judge and group by the rules of these settings, from a record of the log on."""
@@ -243,6 +253,7 @@ class Service:
         """Return the service as the routes see it."""
         return Desk(
             take=self.ingest.take,
+            take_otlp=self.ingest.take_otlp,
             act=self.ingest.act,
             telemetry=self.store.telemetry,
             anomalies=self.store.anomalies,

@@ -24,6 +24,7 @@ from sentinel.model.batch import NOTHING, Batch, concatenated
 from sentinel.model.control import Control
 from sentinel.model.incident import Incident, IncidentEvent
 from sentinel.service.snapshot import Snapshot, taken
+from sentinel.service.votes import of_open_incidents
 from sentinel.sources.journal import CONTROL, EVENTS, TICK
 from sentinel.stores.duckdb import DuckDbStore
 from sentinel.stores.rows import Rows
@@ -72,6 +73,8 @@ class Parts(Struct):
     store: DuckDbStore
     vitals: Vitals
     destinations: list[str]
+    votes_of_incidents_only: bool
+    """Whether only the votes of open incidents become rows; all of them are counted and told."""
     told_until: int
     """Offsets below this were committed before: their alerts are in the outbox already."""
 
@@ -206,14 +209,18 @@ class EngineLoop:
         batch = concatenated([item.batch for item in run if item.batch is not None])
         judgement = parts.partition.judge(batch)
         parts.partition.pass_over(run[-1].offset + 1)
+        kept = judgement
+        if parts.votes_of_incidents_only:
+            kept = of_open_incidents(judgement, self.open_incidents.values())
         self._tell(judgement.incident_events, judgement.anomalies, run[-1].offset + 1)
         self._store(
             Rows(
                 next_offset=run[-1].offset + 1,
-                batch=batch,
+                batch=msgspec.structs.replace(batch, events=()),
                 stored=judgement.stored(),
                 state=judgement.state,
-                anomalies=judgement.anomalies,
+                anomalies=kept.anomalies,
+                anomaly_event=kept.anomaly_event,
                 incidents=_standing(judgement.incident_events),
             )
         )
@@ -250,6 +257,7 @@ class EngineLoop:
                     stored=np.empty(0, np.bool_),
                     state=np.empty(0, np.uint8),
                     anomalies=[],
+                    anomaly_event=np.empty(0, np.int64),
                     incidents=_standing(happened),
                 )
             )

@@ -6,6 +6,7 @@ What was told before the last commit is not told again; rows that the store has 
 
 import time
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -35,10 +36,19 @@ class Recovered(Struct, frozen=True):
     """Records from the snapshot to the end of the journal."""
 
 
+class Restored(NamedTuple):
+    """Where things stood when the last process ended."""
+
+    told_until: int
+    """Offsets below this were committed: their alerts are in the outbox."""
+    stored_to: int
+    """The store has the rows below this, if its file is the one that the snapshot knew."""
+
+
 def restore(
     checkpoint: Checkpoint, partition: Partition, grouper: Grouper, journal: Journal
-) -> int:
-    """Take up the last snapshot; returns the offset up to which alerts are in the outbox.
+) -> Restored:
+    """Take up the last snapshot.
 
     Raises
     ------
@@ -46,6 +56,7 @@ def restore(
         It is torn, or of another log, or the journal does not reach it.
     """
     loaded = checkpoint.load()
+    stored_to = 0
     if loaded is not None and loaded.shared is not None:
         try:
             shared = msgspec.msgpack.decode(loaded.shared, type=Shared)
@@ -63,6 +74,7 @@ def restore(
             checkpoint.sweep([], sorted(gone))
         grouper.restore(shared.grouping)
         grouper.configure(msgspec.json.encode(shared.grouping_rules))
+        stored_to = shared.stored_to
     begin, committed_to = partition.next_offset, checkpoint.committed_to()
     if begin < journal.first_offset:
         raise Gap(
@@ -75,7 +87,7 @@ def restore(
             f"{max(begin, committed_to):,}",
             "the journal lost records that were judged; restore it, or start cold",
         )
-    return committed_to
+    return Restored(committed_to, stored_to)
 
 
 def judge_again(loop: EngineLoop, journal: Journal, intake: Intake) -> Recovered:
@@ -111,6 +123,7 @@ def work_of(record: Record, intake: Intake) -> Work:
     batch = None
     if record.kind == EVENTS:
         batch = batch_of(record, intake)
+        batch = msgspec.structs.replace(batch, kept=intake.kept(batch.events))
     return Work(
         offset=record.offset,
         kind=record.kind,

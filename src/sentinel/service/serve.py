@@ -1,6 +1,7 @@
 """The process from its start to its end: listen, serve, drain, stop."""
 
 import asyncio
+import errno
 import gc
 import os
 import signal
@@ -14,7 +15,7 @@ import uvloop
 from granian.constants import Interfaces
 from granian.server.embed import Server
 
-from sentinel.api.app import build
+from sentinel.api.app import build, build_otlp
 from sentinel.api.door import with_door
 from sentinel.errors import SentinelError, SettingsError
 from sentinel.service.assemble import Service
@@ -25,26 +26,27 @@ DRAIN_SECONDS = 0.5
 """Between not being ready and closing the door: probes need to see it."""
 
 
-def address_of(settings: Settings) -> tuple[str, int]:
-    """Return host and port, if they may be bound.
+def address_of(settings: Settings, key: str = "api.bind_addr") -> tuple[str, int]:
+    """Return host and port of `api.bind_addr` or `ingestion.otlp.bind_addr`, if they may be bound.
 
     Raises
     ------
     SettingsError
         It is no address, or others could reach it and nobody would need a key.
     """
-    host, separator, port = settings.api.bind_addr.rpartition(":")
+    ours = key == "api.bind_addr"
+    address = settings.api.bind_addr if ours else settings.ingestion.otlp.bind_addr
+    host, separator, port = address.rpartition(":")
     host = host.strip("[]")
     if not separator or not port.isdigit() or int(port) > 65_535:
-        raise SettingsError(f"api.bind_addr: got {settings.api.bind_addr}, expected host:port")
+        raise SettingsError(f"{key}: got {address}, expected host:port")
     try:
         loopback = host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         loopback = False
     if not loopback and not settings.api.insecure:
         raise SettingsError(
-            f"api.bind_addr: {settings.api.bind_addr} can be reached from elsewhere, and there are "
-            "no API keys yet",
+            f"{key}: {address} can be reached from elsewhere, and there are no API keys yet",
             "set api.insecure: true if the network keeps strangers out, or bind 127.0.0.1",
         )
     return host, int(port)
@@ -73,19 +75,23 @@ async def serve(
     address once it listens; what it returns runs beside the service, which ends when it does.
     """
     host, port = address_of(settings)
-    _claim(host, port)
+    _claim("api.bind_addr", host, port)
+    otlp_address = _otlp_address(settings)
     service = Service(settings, crash_point=crash_point)
     recovered = service.open()
     log.info(
         "state.restored", snapshot_at=recovered.snapshot_at, judged_again=recovered.judged_again
     )
     await service.agree()
-    server = _server_of(service, host, port)
+    servers = [_server_of(service, host, port)]
+    if otlp_address is not None:
+        servers.append(_server(build_otlp(service.desk()), *otlp_address))
+        log.info("otlp.listening", address="{}:{}".format(*otlp_address))
     stopping = asyncio.Event()
     _on_signals(stopping)
     if reload is not None:
         _on_hangup(service, reload)
-    listening = asyncio.create_task(server.serve())
+    listening, *others = [asyncio.create_task(server.serve()) for server in servers]
     tasks = asyncio.create_task(service.run_tasks())
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     log.info("service.started", url=url, docs=f"{url}/docs", data_dir=settings.data_dir)
@@ -105,9 +111,10 @@ async def serve(
     service.drain()
     if not failed and beside is None:
         await asyncio.sleep(DRAIN_SECONDS)
-    server.stop()  # type: ignore[no-untyped-call]
+    for server in servers:
+        server.stop()  # type: ignore[no-untyped-call]
     tasks.cancel()
-    await asyncio.wait([listening, tasks], timeout=5)
+    await asyncio.wait([listening, *others, tasks], timeout=5)
     if failed:
         log.error("service.stopped", reason="failure; the next start takes up from the last commit")
         return 1
@@ -127,13 +134,30 @@ def _server_of(service: Service, host: str, port: int) -> Server:
         cors_origins=api.cors_origins if api.enable_cors else (),
         log_questions=api.enable_logging,
     )
-    return Server(
-        with_door(app, desk),
-        address=host,
-        port=port,
-        interface=Interfaces.ASGI,
-        log_enabled=False,
-    )
+    return _server(with_door(app, desk), host, port)
+
+
+def _server(app: Any, host: str, port: int) -> Server:
+    return Server(app, address=host, port=port, interface=Interfaces.ASGI, log_enabled=False)
+
+
+def _otlp_address(settings: Settings) -> tuple[str, int] | None:
+    """Return where OpenTelemetry is listened to; None: nowhere but on the API's port.
+
+    A port that is in use belongs to a collector, most likely, or to another service of ours.
+    """
+    key = "ingestion.otlp.bind_addr"
+    if not settings.ingestion.otlp.enabled:
+        return None
+    host, port = address_of(settings, key)
+    try:
+        _claim(key, host, port)
+    except SettingsError as error:
+        if not isinstance(error.__cause__, OSError) or error.__cause__.errno != errno.EADDRINUSE:
+            raise
+        log.warning("otlp.port_in_use", address=f"{host}:{port}", instead=settings.api.bind_addr)
+        return None
+    return host, port
 
 
 def _on_hangup(service: Service, reload: Callable[[], Settings]) -> None:
@@ -174,7 +198,7 @@ def changed_elsewhere(before: Settings, after: Settings) -> list[str]:
     ]
 
 
-def _claim(host: str, port: int) -> None:
+def _claim(key: str, host: str, port: int) -> None:
     """Find out before anything else whether the address is free.
 
     Raises
@@ -188,7 +212,7 @@ def _claim(host: str, port: int) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise SettingsError(f"api.bind_addr: {host}:{port}: {error.strerror}") from error
+            raise SettingsError(f"{key}: {host}:{port}: {error.strerror}") from error
 
 
 def _on_signals(stopping: asyncio.Event) -> None:

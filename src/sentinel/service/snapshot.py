@@ -15,6 +15,8 @@ class Shared(Struct, frozen=True, kw_only=True):
     grouping: bytes
     grouping_rules: GroupingRules
     """By which alerts were grouped: they hold until the log says otherwise."""
+    stored_to: int
+    """The store had all rows below this when the snapshot was written."""
 
 
 class Snapshot(Struct, frozen=True, kw_only=True):
@@ -49,6 +51,7 @@ def taken(
         partition=partition.shared_state(),
         grouping=grouper.save(),
         grouping_rules=grouper.rules,
+        stored_to=stored_to,
     )
     return Snapshot(
         offset=offset,

@@ -5,13 +5,14 @@ from zoneinfo import ZoneInfo
 
 from sentinel.alerting import GroupingRules
 from sentinel.engine import Rules
-from sentinel.intake import IntakeSettings
+from sentinel.intake import IntakeSettings, Pattern
 from sentinel.settings.schema import Settings
 
 
 def intake_settings(settings: Settings) -> IntakeSettings:
     """Return what intake admits and what it takes out."""
     parsing, limits = settings.ingestion.parsing, settings.ingestion.validation
+    privacy = settings.privacy
     return IntakeSettings(
         min_latency_ms=limits.min_latency_ms,
         max_latency_ms=limits.max_latency_ms,
@@ -21,6 +22,9 @@ def intake_settings(settings: Settings) -> IntakeSettings:
         max_text_length=parsing.max_text_length,
         sanitize_patterns=parsing.sanitize_patterns,
         enable_sanitization=parsing.enable_sanitization,
+        enable_pii_detection=limits.enable_pii_detection,
+        content=privacy.content,
+        patterns=tuple(Pattern(name=p.name, pattern=p.pattern) for p in privacy.patterns),
     )
 
 
@@ -35,6 +39,7 @@ def engine_rules(settings: Settings) -> Rules:
         cusum=detection.cusum,
         incidents=detection.incidents,
         zone=zone_of(detection.time_zone),
+        novelty=detection.novelty,
         window_size=detection.baseline.window_size,
         min_samples=detection.baseline.min_samples,
         max_series=detection.baseline.max_series,

@@ -11,7 +11,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
-from sentinel.detectors import DETECTORS, Cusum, DetectorName, Incidents, Iqr, Mad, ZScore
+from sentinel.detectors import DETECTORS, Cusum, DetectorName, Incidents, Iqr, Mad, Novelty, ZScore
+from sentinel.intake import problem_of
 from sentinel.settings.problems import show
 from sentinel.settings.unbuilt import (
     Address,
@@ -32,11 +33,11 @@ class Parsing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         int, Meta(ge=0, le=1_000_000, description="Characters kept; redacted first, then cut.")
     ] = 10_000
     enable_sanitization: Annotated[
-        bool, Meta(description="Take out the values that follow a word of sanitize_patterns.")
+        bool, Meta(description="Take secrets out of all text: keys, tokens, password=... pairs.")
     ] = True
     sanitize_patterns: Annotated[
         tuple[Annotated[str, Meta(min_length=1, max_length=256)], ...],
-        Meta(max_length=100, description="Words whose values are secret."),
+        Meta(max_length=100, description="Words that name secrets, beside those always known."),
     ] = ("password", "api_key", "secret")
 
 
@@ -60,14 +61,52 @@ class Validation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Meta(description="flag: admit, mark and judge. refuse: reject the event."),
     ] = "flag"
     enable_pii_detection: Annotated[
-        bool, Meta(description="Take personal data out of all text before anything is kept.")
+        bool, Meta(description="Take personal data out of all text: addresses, numbers, accounts.")
     ] = True
+
+
+class Otlp(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The port on which senders of OpenTelemetry look for a receiver by themselves."""
+
+    enabled: Annotated[bool, Meta(description="False: OTLP on the API's port only.")] = True
+    bind_addr: Annotated[
+        Address, Meta(description="host:port; in use already: a warning, and on without.")
+    ] = "127.0.0.1:4318"
+
+
+class PrivacyPattern(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What else is personal."""
+
+    name: Annotated[
+        str,
+        Meta(pattern="^[A-Z][A-Z_]{1,15}$", description="Capitals and _; stands in placeholders."),
+    ] = "CUSTOM"
+    pattern: Annotated[
+        str, Meta(max_length=1000, description="Required; in the syntax of RE2.")
+    ] = ""
+
+
+class Privacy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What of texts is kept."""
+
+    content: Annotated[
+        Literal["full", "redacted", "none"],
+        Meta(
+            description="Of prompts and answers: all, all but personal data and secrets, nothing; "
+            "with none no text of the metadata either."
+        ),
+    ] = "redacted"
+    patterns: Annotated[
+        tuple[PrivacyPattern, ...],
+        Meta(max_length=100, description="Taken out beside what is known to be personal."),
+    ] = ()
 
 
 class Ingestion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where telemetry comes from and what is admitted."""
 
     kafka: Kafka | None = None
+    otlp: Otlp = field(default_factory=Otlp)
     parsing: Parsing = field(default_factory=Parsing)
     validation: Validation = field(default_factory=Validation)
 
@@ -112,6 +151,7 @@ class Detection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     mad: Mad = field(default_factory=Mad)
     cusum: Cusum = field(default_factory=Cusum)
     incidents: Incidents = field(default_factory=Incidents)
+    novelty: Novelty = field(default_factory=Novelty)
     allowed_lateness_secs: Annotated[
         int, Meta(ge=0, le=86_400, description="Seconds a time bucket stays open for late events.")
     ] = 10
@@ -124,6 +164,10 @@ class Detection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Storage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where results are kept for others to ask."""
 
+    anomalies: Annotated[
+        Literal["full", "incidents"],
+        Meta(description="Which votes are kept: all, or those during an incident of their series."),
+    ] = "full"
     influxdb: InfluxDb | None = None
     cache: Cache | None = None
     redis: Redis | None = None
@@ -195,6 +239,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     alerting: Alerting = field(default_factory=Alerting)
     api: Api = field(default_factory=Api)
     journal: JournalRetention = field(default_factory=JournalRetention)
+    privacy: Privacy = field(default_factory=Privacy)
 
     def unbuilt(self) -> list[str]:
         """Return the keys that are set, not switched off, and have no effect yet."""
@@ -238,6 +283,10 @@ def contradictions(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
             "got true, must be false: a position is committed together with the state it led to, "
             "so that a crash neither loses nor repeats an event",
         )
+    for number, one in enumerate(settings.privacy.patterns):
+        problem = problem_of(one.pattern) if one.pattern else "absent, but required"
+        if problem:
+            yield ("privacy.patterns",), f"pattern {number}: {problem}"
     zone = settings.detection.time_zone
     if zone != "UTC":
         known = zoneinfo.available_timezones()

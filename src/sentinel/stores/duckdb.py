@@ -104,7 +104,7 @@ class DuckDbStore:
         TornState
             It is damaged, or no DuckDB file.
         ForeignState
-            A later version has written it.
+            A later or an earlier version has written it.
         """
         self._file.open()
         try:

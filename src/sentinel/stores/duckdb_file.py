@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sentinel.errors import ForeignState, StateError, StoreBusy, TornState
 from sentinel.stores.queries import LIMIT_MAX, Statement
-from sentinel.stores.rows import Block, Place
+from sentinel.stores.rows import Block, Place, joined
 from sentinel.stores.tables import (
+    ADDED,
     ANOMALIES,
     FORMAT,
     INCIDENTS,
@@ -126,9 +127,9 @@ class DuckDbFile:
             fresh = [block for block in blocks if block.end > seen]
             if not fresh:
                 return
+            self._insert(connection, TELEMETRY, joined(block.telemetry for block in fresh))
+            self._insert(connection, ANOMALIES, joined(block.anomalies for block in fresh))
             for block in fresh:
-                self._insert(connection, TELEMETRY, block.telemetry)
-                self._insert(connection, ANOMALIES, block.anomalies)
                 if block.incident_ids:
                     connection.execute(
                         "DELETE FROM incidents WHERE id IN (SELECT unnest(?))", [block.incident_ids]
@@ -238,15 +239,18 @@ class DuckDbFile:
         connection.execute("BEGIN")
         connection.execute("CREATE TABLE IF NOT EXISTS about (format INTEGER)")
         version = _one(connection, "SELECT max(format) FROM about")
-        if version is not None and version > FORMAT:
+        if version is not None and version != FORMAT:
             raise ForeignState(
                 f"{self._path}: expected tables of version {FORMAT}, got {version}",
-                "a later version of sentinel has written it",
+                "start the version of sentinel that wrote it, or move the file aside: "
+                "a new one is made, and the rows of the old one stay in it",
             )
         if version is None:
             connection.execute("INSERT INTO about VALUES (?)", [FORMAT])
         for table in TABLES:
             connection.execute(table.create())
+        for column in ADDED:
+            connection.execute(f"ALTER TABLE telemetry ADD COLUMN IF NOT EXISTS {column} VARCHAR")
         connection.execute(
             "CREATE TABLE IF NOT EXISTS cursors"
             " (log_id VARCHAR, next_offset BIGINT, next_index INTEGER)"

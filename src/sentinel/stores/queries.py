@@ -6,10 +6,12 @@ so that a row comes once however many are added meanwhile.
 """
 
 import binascii
+import re
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Generic, NamedTuple, TypeVar
+from uuid import UUID
 
 import msgspec
 from msgspec import Meta, Struct
@@ -19,12 +21,22 @@ from sentinel.model.anomaly import Anomaly
 from sentinel.model.incident import IncidentState
 from sentinel.model.instant import instant
 from sentinel.model.severity import Severity
-from sentinel.stores.tables import ANOMALIES, INCIDENTS, TELEMETRY, StoredEvent, Table, quoted
+from sentinel.stores.tables import (
+    ANOMALIES,
+    ANOMALY_PREFIX,
+    INCIDENTS,
+    TELEMETRY,
+    StoredEvent,
+    Table,
+    quoted,
+)
 
 LIMIT_MAX: Final = 1000
 """Rows of one page."""
 
 _CURSOR_CHARACTERS_MAX: Final = 256
+_USUAL_FORM: Final = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_ANOMALY_DIGITS: Final = re.compile("[0-9a-f]{32}")
 
 T = TypeVar("T")
 
@@ -116,8 +128,9 @@ def page_statement(table: Table, chosen: Filter, limit: int, cursor: str | None)
             conditions.append(f"timestamp {'>=' if name == 'start' else '<'} ?")
             values.append(_bound_time(name, value))
         else:
-            conditions.append(f"{quoted(name)} = ?")
-            values.append(value)
+            column, bound = _equal_to(table, name, value)
+            conditions.append(f"{quoted(column)} = ?")
+            values.append(bound)
     order = [quoted(name) for name in table.order]
     if cursor is not None:
         position = read_cursor(table, cursor)
@@ -125,11 +138,29 @@ def page_statement(table: Table, chosen: Filter, limit: int, cursor: str | None)
         conditions.append("timestamp <= ?")
         conditions.append(f"({', '.join(order)}) < ({', '.join('?' * len(order))})")
         values += [position[0], *position]
-    columns = ", ".join(map(quoted, (*table.order, *table.read)))
+    read = (*table.read, "event_uuid") if "event_uuid" in table.columns else table.read
+    columns = ", ".join(map(quoted, (*table.order, *read)))
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
     newest_first = ", ".join(f"{name} DESC" for name in order)
     sql = f"SELECT {columns} FROM {table.name}{where} ORDER BY {newest_first} LIMIT ?"  # noqa: S608
     return Statement(sql, [*values, limit + 1])
+
+
+def _equal_to(table: Table, name: str, value: Any) -> tuple[str, Any]:
+    """Return which column holds a value of a field, and in which form."""
+    if name == "event_id":
+        return ("event_id", value) if (bits := _uuid_of(value)) is None else ("event_uuid", bits)
+    if table is ANOMALIES and name == "id":
+        digits = value.removeprefix(ANOMALY_PREFIX)
+        # What is no id of an anomaly is equal to none.
+        found = _ANOMALY_DIGITS.fullmatch(digits) if len(digits) < len(value) else None
+        return name, UUID(digits) if found else None
+    return name, value
+
+
+def _uuid_of(text: str) -> UUID | None:
+    """Return an id as the store keeps it, None where it keeps the text."""
+    return UUID(text) if _USUAL_FORM.fullmatch(text) else None
 
 
 def count_statement(table: Table) -> Statement:
@@ -190,7 +221,7 @@ def _bound_time(name: str, value: datetime) -> datetime:
 
 
 def _event(row: tuple[Any, ...]) -> StoredEvent:
-    cells = dict(zip(TELEMETRY.read, row, strict=True))
+    cells = _cells(TELEMETRY, row)
     for name in ("timestamp", "received_at"):
         cells[name] = cells[name].replace(tzinfo=UTC)
     for name in ("error_classes", "flags"):
@@ -201,13 +232,21 @@ def _event(row: tuple[Any, ...]) -> StoredEvent:
 
 
 def _anomaly(row: tuple[Any, ...]) -> Anomaly:
-    cells = dict(zip(ANOMALIES.read, row, strict=True))
+    cells = _cells(ANOMALIES, row)
+    cells["id"] = ANOMALY_PREFIX + cells["id"].hex
     cells["timestamp"] = cells["timestamp"].replace(tzinfo=UTC)
     return Anomaly(**cells)
 
 
 def _incident(row: tuple[Any, ...]) -> msgspec.Raw:
     return msgspec.Raw(row[0])
+
+
+def _cells(table: Table, row: tuple[Any, ...]) -> dict[str, Any]:
+    cells = dict(zip(table.read, row, strict=False))
+    if cells["event_id"] is None:
+        cells["event_id"] = str(row[-1])
+    return cells
 
 
 _READERS: Final[dict[str, Any]] = {

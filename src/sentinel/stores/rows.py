@@ -3,7 +3,6 @@
 The only file that imports pyarrow, and only once a store is opened.
 """
 
-import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from operator import attrgetter
@@ -16,27 +15,26 @@ from numpy.typing import NDArray
 
 from sentinel.model.anomaly import Anomaly
 from sentinel.model.batch import Batch, Key
-from sentinel.model.event import Event
 from sentinel.model.incident import Incident
+from sentinel.model.kept import KEPT_SIZES, KEPT_TEXTS, lengths_of, sizes_of
 from sentinel.model.metric import METRICS
-from sentinel.stores.tables import FLAGS, INCIDENTS, TELEMETRY
+from sentinel.stores.tables import ANOMALY_PREFIX, FLAGS, INCIDENTS, TELEMETRY
 
-_EVENT_BYTES: Final = 1500
-"""What an event takes as Python objects and columns, without its metadata (measured, 1.3 KB)."""
+_EVENT_BYTES: Final = 200
+"""What the columns of an event take, without its texts (measured, 180)."""
 _ANOMALY_BYTES: Final = 700
 _INCIDENT_BYTES: Final = 8_000
 
-_TEXTS: Final = ("event_id", "provider", "trace_id", "span_id", "user_id", "session_id")
 _FLOATS: Final = ("latency_ms", "ttft_ms", "cost_usd", "tokens_per_second")
 _COUNTS: Final = ("prompt_tokens", "completion_tokens", "total_tokens")
 _ERROR: Final = METRICS.index("error")
+_EVENT_ID: Final = KEPT_TEXTS.index("event_id")
 _OVER_LIMIT: Final = np.uint8(1 << FLAGS.index("over_limit"))
 _FLAG_TEXTS: Final = [
     ",".join(name for bit, name in enumerate(FLAGS) if state >> bit & 1) or None
     for state in range(1 << len(FLAGS))
 ]
 _FLAG_BITS: Final = len(_FLAG_TEXTS) - 1
-_NEWLINE: Final = 10
 
 _encoder: Final = msgspec.json.Encoder()
 
@@ -47,16 +45,16 @@ class Rows(Struct, frozen=True):
     next_offset: int
     """Position after the batch; the cursor once the rows are committed."""
     batch: Batch
+    """With what is `kept` of it; its events are not needed."""
     stored: NDArray[np.bool_]
     """Which events are rows."""
     state: NDArray[np.uint8]
     """Bits of each event, as FLAGS names them."""
     anomalies: list[Anomaly]
-    """Ordered by position."""
+    anomaly_event: NDArray[np.int64]
+    """Which event of the batch each anomaly is about, ascending."""
     incidents: list[Incident]
     """Those that changed, as they stand now; each replaces what is kept under its id."""
-    body_bytes: int = 0
-    """Size of the record that the events came in, where it is known."""
 
     def size_bytes(self) -> int:
         """Return about how much memory the rows hold."""
@@ -64,7 +62,7 @@ class Rows(Struct, frozen=True):
             _EVENT_BYTES * len(self.batch)
             + _ANOMALY_BYTES * len(self.anomalies)
             + _INCIDENT_BYTES * len(self.incidents)
-            + self.body_bytes
+            + sum(sum(map(len, part.data)) for part in self.batch.kept)
         )
 
 
@@ -130,16 +128,22 @@ class Block(Struct, frozen=True, kw_only=True):
         return before, after
 
 
+def joined(tables: Iterable[Any]) -> Any:
+    """Return Arrow tables, one after the other, as one; nothing is copied."""
+    import pyarrow
+
+    return pyarrow.concat_tables(tables)
+
+
 class _Part(NamedTuple):
     """What of one Rows is new."""
 
     batch: Batch
-    row: NDArray[np.int64]
-    """Rows of the batch that are kept."""
-    events: list[Event]
+    new: NDArray[np.bool_]
+    """Events of the batch that become rows."""
     anomalies: list[Anomaly]
-    anomaly_row: NDArray[np.int64]
-    """Row in the batch of the event of each anomaly: one of `row`."""
+    anomaly_event: NDArray[np.int64]
+    """Event of the batch that each anomaly is about: one of those that become rows."""
     state: NDArray[np.uint8]
 
 
@@ -160,88 +164,96 @@ class ArrowRows:
             The anomalies of a batch are not in the order of its events.
         """
         parts = [_part(one) for one in waiting]
+        new = _joined([part.new for part in parts])
         telemetry = self._telemetry(parts)
-        anomalies = self._anomalies(parts)
+        anomalies = self._anomalies(parts, telemetry)
+        if not new.all():
+            telemetry = telemetry.filter(self._pa.array(new))
         incidents = {
             incident.id: incident for one in waiting for incident in one.rows.incidents
         }  # the last of each id
         table = self._incidents(list(incidents.values()))
         times = [int(part.batch.time.max()) // 1000 for part in parts if len(part.batch)]
-        start = np.cumsum([0, *(len(part.row) for part in parts)]).tolist()
         return Block(
             end=(waiting[-1].rows.next_offset, 0),
             telemetry=telemetry,
             anomalies=anomalies,
             incidents=table,
             incident_ids=list(incidents),
-            offset=_joined([part.batch.offset[part.row] for part in parts]),
-            index=_joined([part.batch.index[part.row] for part in parts]),
-            anomaly_at=_joined(
-                [
-                    np.searchsorted(part.row, part.anomaly_row) + begin
-                    for part, begin in zip(parts, start[:-1], strict=True)
-                ]
-            ),
+            offset=_joined([part.batch.offset for part in parts])[new],
+            index=_joined([part.batch.index for part in parts])[new],
+            anomaly_at=(np.cumsum(new) - 1)[_events_of(parts)],
             newest=max(times, default=0),
             since=waiting[0].since,
             size_bytes=telemetry.nbytes + anomalies.nbytes + table.nbytes,
         )
 
     def _telemetry(self, parts: list[_Part]) -> Any:
+        """Return all events, those that become no rows included."""
         pa = self._pa
-        events = [event for part in parts for event in part.events]
-        values = _joined([part.batch.values[part.row] for part in parts])
+        batches = [part.batch for part in parts]
+        values = _joined([batch.values for batch in batches])
         columns: dict[str, Any] = {
-            name: pa.array(_joined([getattr(part.batch, name)[part.row] for part in parts]))
+            name: pa.array(_joined([getattr(batch, name) for batch in batches]))
             for name in ("offset", "index")
         }
         columns |= {
-            name: self._instants(_joined([getattr(part.batch, of)[part.row] for part in parts]))
+            name: self._instants(_joined([getattr(batch, of) for batch in batches]))
             for name, of in (("timestamp", "time"), ("received_at", "received"))
         }
-        columns |= self._keys([(part.batch.keys, part.batch.key[part.row]) for part in parts])
-        for name in _TEXTS:
-            columns[name] = self._texts(list(map(attrgetter(name), events)))
+        columns |= self._keys([(batch.keys, batch.key) for batch in batches])
+        columns |= self._kept(batches)
         for name in _FLOATS:
             columns[name] = pa.array(values[:, METRICS.index(name)], from_pandas=True)
         for name in _COUNTS:
             columns[name] = self._counts(values[:, METRICS.index(name)])
         error = values[:, _ERROR]
         columns["error"] = pa.array(error == 1.0, mask=np.isnan(error))
-        columns["error_classes"] = self._texts(
-            [",".join(event.errors) if event.errors else None for event in events]
-        )
-        answers = [event.response for event in events]
-        prompts = [event.prompt for event in events]
-        columns["finish_reason"] = self._texts([a.finish_reason if a else None for a in answers])
-        columns["response_model"] = self._texts([a.model if a else None for a in answers])
-        columns["prompt_length"] = pa.array([p.length if p else None for p in prompts], pa.int64())
-        columns["response_length"] = pa.array(
-            [a.length if a else None for a in answers], pa.int64()
-        )
-        columns["metadata"] = self._metadata([event.metadata or None for event in events])
         columns["flags"] = pa.DictionaryArray.from_arrays(
             pa.array((_joined([part.state for part in parts]) & _FLAG_BITS).astype(np.int8)),
             pa.array(_FLAG_TEXTS, pa.string()),
         )
         return pa.table({name: columns[name] for name in TELEMETRY.columns})
 
-    def _anomalies(self, parts: list[_Part]) -> Any:
+    def _kept(self, batches: list[Batch]) -> dict[str, Any]:
+        """Return texts, sizes and the bits of event ids."""
+        pa = self._pa
+        kept = [part for batch in batches for part in batch.kept]
+        n = sum(map(len, batches))
+        lengths = np.ascontiguousarray(lengths_of(kept).T)
+        sizes = np.ascontiguousarray(sizes_of(kept).T)
+        if lengths.shape[1] != n:
+            raise ValueError(f"expected what is kept of {n} events")
+        columns = {
+            name: self._cut(b"".join([part.data[row] for part in kept]), lengths[row])
+            for row, name in enumerate(KEPT_TEXTS)
+        }
+        for row, name in enumerate(KEPT_SIZES):
+            columns[name] = pa.array(sizes[row], mask=sizes[row] < 0)
+        columns["event_uuid"] = self._uuids(
+            _joined([batch.id_high for batch in batches]),
+            _joined([batch.id_low for batch in batches]),
+            lengths[_EVENT_ID] < 0,
+        )
+        return columns
+
+    def _anomalies(self, parts: list[_Part], telemetry: Any) -> Any:
         pa = self._pa
         anomalies = [anomaly for part in parts for anomaly in part.anomalies]
-        row = [part.anomaly_row for part in parts]
+        events = _events_of(parts)
         columns: dict[str, Any] = {
-            name: pa.array(_joined([getattr(p.batch, name)[p.anomaly_row] for p in parts]))
-            for name in ("offset", "index")
+            name: column.combine_chunks()
+            for name, column in zip(
+                _OF_THE_EVENT, telemetry.select(_OF_THE_EVENT).take(pa.array(events)), strict=True
+            )
         }
         # The votes of an event stand side by side: count on from the first of them.
-        columns["ordinal"] = pa.array(
-            _joined([np.arange(len(r)) - np.searchsorted(r, r) for r in row]).astype(np.int32)
+        ordinal = np.arange(len(events)) - np.searchsorted(events, events)
+        columns["ordinal"] = pa.array(ordinal.astype(np.int32))
+        digits = bytes.fromhex(
+            "".join([anomaly.id[len(ANOMALY_PREFIX) :] for anomaly in anomalies])
         )
-        columns["timestamp"] = self._instants(
-            _joined([part.batch.time[part.anomaly_row] for part in parts])
-        )
-        columns |= self._keys([(p.batch.keys, p.batch.key[p.anomaly_row]) for p in parts])
+        columns["id"] = self._uuid_array(len(anomalies), digits)
         for name, kind in _ANOMALY_FIELDS.items():
             values = list(map(attrgetter(name), anomalies))
             columns[name] = self._texts(values) if kind == "text" else pa.array(values, kind)
@@ -296,28 +308,43 @@ class ArrowRows:
         absent = np.isnan(values)
         return self._pa.array(np.where(absent, 0.0, values).astype(np.int64), mask=absent)
 
-    def _metadata(self, values: list[Any]) -> Any:
-        """Return objects as JSON texts: written in one go, then cut where the lines end."""
+    def _cut(self, data: bytes, lengths: NDArray[np.int32]) -> Any:
+        """Return texts that lie end to end, -1 where one is absent."""
         pa = self._pa
-        try:
-            lines = _encoder.encode_lines(values)
-        except UnicodeEncodeError:
-            # Half a surrogate pair: escaped, it is still JSON.
-            return self._texts([None if v is None else json.dumps(v) for v in values])
-        ends = np.flatnonzero(np.frombuffer(lines, np.uint8) == _NEWLINE)  # texts hold it escaped
-        offsets = np.zeros(len(values) + 1, np.int64)
-        offsets[1:] = ends - np.arange(len(values))
-        present = None
-        if None in values:
-            known = np.array([value is not None for value in values])
-            present = pa.py_buffer(np.packbits(known, bitorder="little"))
-        texts = pa.py_buffer(lines.replace(b"\n", b""))
-        buffers = [present, pa.py_buffer(offsets), texts]
-        return pa.Array.from_buffers(pa.large_string(), len(values), buffers)
+        absent = lengths < 0
+        if not data and absent.all():
+            return pa.nulls(len(lengths), pa.large_string())
+        ends = np.zeros(len(lengths) + 1, np.int64)
+        np.cumsum(np.where(absent, 0, lengths), out=ends[1:])
+        present = pa.py_buffer(np.packbits(~absent, bitorder="little"))
+        buffers = [present, pa.py_buffer(ends), pa.py_buffer(data)]
+        return pa.Array.from_buffers(pa.large_string(), len(lengths), buffers)
 
+    def _uuids(
+        self, high: NDArray[np.uint64], low: NDArray[np.uint64], present: NDArray[np.bool_]
+    ) -> Any:
+        """Return 128-bit ids, where they are present."""
+        return self._uuid_array(
+            len(high),
+            np.stack([high, low], axis=1).astype(">u8"),
+            None if present.all() else np.packbits(present, bitorder="little"),
+        )
+
+    def _uuid_array(self, n: int, data: Any, present: Any = None) -> Any:
+        pa = self._pa
+        buffers = [None if present is None else pa.py_buffer(present), pa.py_buffer(data)]
+        plain = pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), n, buffers)
+        return pa.ExtensionArray.from_storage(pa.uuid(), plain)
+
+
+_OF_THE_EVENT: Final = [
+    *("offset", "index", "event_uuid", "event_id", "timestamp"),
+    *Key._fields,
+]
+"""Columns of an anomaly that are those of its event."""
 
 _ANOMALY_FIELDS: Final = {
-    **dict.fromkeys(("id", "event_id", "metric", "detector", "severity"), "text"),
+    **dict.fromkeys(("metric", "detector", "severity"), "text"),
     **dict.fromkeys(("value", "statistic", "threshold", "score", "z_score"), "float64"),
     "baseline_samples": "int64",
     **dict.fromkeys(("baseline_mean", "baseline_stddev", "baseline_median"), "float64"),
@@ -329,30 +356,23 @@ def _part(waiting: Waiting) -> _Part:
     """Return what of the rows lies at or above their base."""
     rows, batch = waiting.rows, waiting.rows.batch
     offset, index = waiting.base
-    new = (batch.offset > offset) | ((batch.offset == offset) & (batch.index >= index))
-    row = np.flatnonzero(rows.stored & new)
-    events = batch.events if len(row) == len(batch) else [batch.events[i] for i in row.tolist()]
-    anomalies, anomaly_row = rows.anomalies, np.zeros(0, np.int64)
-    if anomalies:
-        anomaly_row = _rows_of(anomalies, batch, np.flatnonzero(rows.stored))
-        newly = new[anomaly_row]
-        if not newly.all():
-            anomalies = [anomalies[i] for i in np.flatnonzero(newly).tolist()]
-            anomaly_row = anomaly_row[newly]
-    state = rows.state[row] | batch.over_limit[row] * _OVER_LIMIT
-    return _Part(batch, row, events, anomalies, anomaly_row, state)
+    later = (batch.offset > offset) | ((batch.offset == offset) & (batch.index >= index))
+    anomalies, about = rows.anomalies, rows.anomaly_event
+    if np.any(np.diff(about) < 0):
+        raise ValueError("expected anomalies in the order of their events")
+    if not later[about].all():
+        anomalies = [anomalies[i] for i in np.flatnonzero(later[about]).tolist()]
+        about = about[later[about]]
+    state = rows.state | batch.over_limit * _OVER_LIMIT
+    return _Part(batch, rows.stored & later, anomalies, about, state)
 
 
-def _rows_of(
-    anomalies: list[Anomaly], batch: Batch, stored: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """Return the row in the batch of the event of each anomaly; both stand in position order."""
-    ids = [batch.events[i].event_id for i in stored.tolist()]
-    at, found = 0, []
-    for anomaly in anomalies:
-        at = ids.index(anomaly.event_id, at)
-        found.append(at)
-    return stored[found]
+def _events_of(parts: list[_Part]) -> NDArray[np.int64]:
+    """Return the event of each anomaly, counted through all parts."""
+    start = np.cumsum([0, *(len(part.batch) for part in parts)]).tolist()
+    return _joined(
+        [part.anomaly_event + first for part, first in zip(parts, start[:-1], strict=True)]
+    )
 
 
 def _joined(parts: Iterable[NDArray[Any]]) -> NDArray[Any]:

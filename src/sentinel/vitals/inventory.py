@@ -42,6 +42,15 @@ FAMILIES: Final = {
     "validation_failures": Family(
         Counter, "validation_failures", "Events refused, or flagged over_limit.", ("reason",)
     ),
+    "otlp_records": Family(
+        Counter,
+        "otlp_records",
+        "Spans, log records and data points by what became of them.",
+        ("signal", "outcome"),
+    ),
+    "redactions": Family(
+        Counter, "redactions", "What was taken out of texts, unreadable texts too.", ("type",)
+    ),
     "event_states": Family(Counter, "events_state", "Events that were not ordinary.", ("state",)),
     "anomalies": Family(Counter, "anomalies_detected", "Votes.", ("severity", "detector")),
     "detection_latency": Family(
@@ -52,6 +61,9 @@ FAMILIES: Final = {
     "incidents": Family(Counter, "incidents", "What happened to incidents.", ("kind",)),
     "incidents_open": Family(Gauge, "incidents_open", "Incidents that are open.", ("severity",)),
     "storage_errors": Family(Counter, "storage_errors", "Failed writes."),
+    "storage_gaps": Family(
+        Counter, "storage_gaps", "Starts at which the store lacked rows that it once had."
+    ),
     "storage_backlog": Family(Gauge, "storage_backlog_bytes", "Rows that wait to be written."),
     "storage_cursor": Family(Gauge, "storage_cursor", "Position up to which rows are kept."),
     "journal_errors": Family(Counter, "journal_errors", "Records that could not be written."),
@@ -76,6 +88,8 @@ class Vitals:
     processed: Counter
     ingestion_errors: Counter
     validation_failures: Counter
+    otlp_records: Counter
+    redactions: Counter
     event_states: Counter
     anomalies: Counter
     detection_latency: Histogram
@@ -84,6 +98,7 @@ class Vitals:
     incidents: Counter
     incidents_open: Gauge
     storage_errors: Counter
+    storage_gaps: Counter
     storage_backlog: Gauge
     storage_cursor: Gauge
     journal_errors: Counter
@@ -110,6 +125,12 @@ class Vitals:
             )
             setattr(self, attribute, made)
         self.build.labels(__version__).set(1)
+
+    def count_otlp(self, signal: str, outcomes: dict[str, int]) -> None:
+        """Count what an OTLP request held."""
+        for outcome, count in outcomes.items():
+            if count:
+                self.otlp_records.labels(signal, outcome).inc(count)
 
     def count_processed(self, tally: Tally[str]) -> None:
         """Count judged events by service."""

@@ -5,102 +5,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from scenes.told import NS, T0, event, incident, outline, told
 from sentinel.alerting import Grouper, GroupingRules
 from sentinel.errors import TornState
-from sentinel.model.alert import Alert
-from sentinel.model.incident import (
-    Evidence,
-    Example,
-    Expected,
-    Impact,
-    Incident,
-    IncidentEvent,
-    Observed,
-    Vote,
-)
+from sentinel.model.incident import Impact, IncidentEvent
 from sentinel.model.instant import instant
 
-NS = 1_000_000_000
-T0 = 1_772_442_000
 WINDOW, REPEAT = 300, 14_400
-
-
-def incident(name: str, **changes: Any) -> Incident:
-    """Return an incident as the engine tells it."""
-    example = Example(event_id="e", trace_id="t", timestamp=instant(T0 * NS), value=315.0)
-    observed = Observed(value=315.0, unit="ms", hits=3, n=5)
-    expected = Expected(value=105.0, lower=0.0, upper=210.0, n=200)
-    vote = Vote(detector="mad", metric="latency_ms", statistic=9.0, threshold=3.5, fired=True)
-    evidence = Evidence(
-        id="ev",
-        test="agreement",
-        type="latency_spike",
-        metric="latency_ms",
-        direction="up",
-        statistic=315.0,
-        threshold=210.0,
-        score=1.5,
-        severity="warning",
-        observed=observed,
-        expected=expected,
-        first_offset=0,
-        first_index=0,
-        started_at=instant(T0 * NS),
-        timestamp=instant(T0 * NS),
-        example=example,
-        votes=[vote],
-    )
-    plain = Incident(
-        id=name,
-        state="open",
-        severity="warning",
-        type="latency_spike",
-        tenant="default",
-        environment="default",
-        service="chat",
-        model="m",
-        provider="openai",
-        metric="latency_ms",
-        detector="test.agreement",
-        score=1.5,
-        title="chat / m: answers take 315 ms (usually 105 ms)",
-        started_at=instant(T0 * NS),
-        timestamp=instant(T0 * NS),
-        ended_at=None,
-        observed=observed,
-        expected=expected,
-        peak=315.0,
-        impact=Impact(calls=3, hits=3),
-        evidence=[evidence],
-        examples=[example],
-        fingerprint="f" * 16,
-    )
-    return msgspec.structs.replace(plain, **changes)
-
-
-def event(kind: Any, second: float, name: str = "a", **changes: Any) -> IncidentEvent:
-    """Return that something happened to an incident at a second of T."""
-    if kind == "close":
-        changes = {"state": "resolved", "ended_at": instant(int((T0 + second) * NS))} | changes
-    clock = int((T0 + second) * NS)
-    return IncidentEvent(kind=kind, clock=clock, incident=incident(name, **changes))
-
-
-def told(*events: IncidentEvent, rules: GroupingRules | None = None) -> list[Alert]:
-    return Grouper(rules or GroupingRules()).tell(list(events))
-
-
-def outline(alerts: list[Alert]) -> list[tuple[str, str, int, int]]:
-    """Return who was told, of what, when, and how many were held back before."""
-    return [
-        (
-            alert.incident,
-            alert.kind,
-            round(alert.timestamp.timestamp()) - T0,
-            alert.held_back,
-        )
-        for alert in alerts
-    ]
 
 
 def test_an_incident_is_told_when_it_opens_and_when_it_ends() -> None:
@@ -119,7 +30,7 @@ def test_an_alert_says_what_the_incident_says() -> None:
     for name in (
         *("tenant", "environment", "service", "model", "provider", "metric", "detector", "type"),
         *("severity", "score", "title", "observed", "expected", "impact", "started_at"),
-        *("examples", "fingerprint"),
+        *("examples", "fingerprint", "not_it", "peak"),
     ):
         assert getattr(alert, name) == getattr(source, name)
     assert alert.votes == source.evidence[0].votes
@@ -264,15 +175,53 @@ def test_an_equal_incident_that_is_worse_than_what_was_told_is_not_held_back() -
     assert len(again) == 2
 
 
-def test_an_incident_that_lasts_is_told_again_every_four_hours_of_t() -> None:
-    minutes = [event("progress", 60 * minute) for minute in range(1, 602)]
-    alerts = told(event("open", 0), *minutes)
+def test_an_incident_that_lasts_is_told_again_after_four_hours_of_t_and_then_ever_later() -> None:
+    bad = {"severity": "critical"}
+    minutes = [event("progress", 60 * minute, **bad) for minute in range(1, 30 * 60)]
+    alerts = told(event("open", 0, **bad), *minutes)
     assert outline(alerts) == [
         ("a", "open", 0, 0),
         ("a", "repeat", REPEAT, 0),
-        ("a", "repeat", 2 * REPEAT, 0),
+        ("a", "repeat", 3 * REPEAT, 0),
+        ("a", "repeat", 7 * REPEAT, 0),
     ]
-    assert [alert.sequence for alert in alerts] == [1, 2, 3]
+    assert [alert.sequence for alert in alerts] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    "quiet",
+    [
+        {"severity": "info"},
+        {"severity": "warning"},
+        {"severity": "critical", "state": "acknowledged"},
+    ],
+)
+def test_what_is_less_than_critical_or_known_to_somebody_is_not_repeated(
+    quiet: dict[str, str],
+) -> None:
+    alerts = told(event("open", 0, **quiet), event("progress", 2 * REPEAT, **quiet))
+    assert [alert.kind for alert in alerts] == ["open"]
+
+
+def test_what_is_accepted_resolves_under_its_new_name() -> None:
+    accepted = {"state": "accepted", "ending": "accepted", "type": "latency_drift"}
+    end = event("close", 30, **accepted)
+    first = incident("a").evidence[0]
+    end = msgspec.structs.replace(
+        end, incident=msgspec.structs.replace(end.incident, evidence=[first])
+    )
+    alerts = told(event("open", 0), end, event("open", 60, "b"))
+    assert [(a.kind, a.type, a.ending) for a in alerts] == [
+        ("open", "latency_spike", None),
+        ("resolve", "latency_drift", "accepted"),
+    ], "the third is equal to the first, and held back"
+
+
+def test_the_last_word_has_the_final_numbers() -> None:
+    final: dict[str, Any] = {"impact": Impact(calls=900, hits=400, users=38), "peak": 999.0}
+    alerts = told(event("open", 0), event("close", 30, **final))
+    assert alerts[0].impact.calls == 3
+    assert (alerts[1].impact, alerts[1].peak) == (final["impact"], 999.0)
 
 
 def test_an_escalation_counts_as_told_for_the_next_repeat() -> None:
@@ -308,9 +257,9 @@ def test_without_deduplication_nothing_is_held_back_but_repeats_stay_rare() -> N
 def test_the_rules_decide_the_window_and_the_interval() -> None:
     rules = GroupingRules(window_secs=10, repeat_interval_secs=60)
     alerts = told(
-        event("open", 0),
-        event("progress", 60),
-        event("close", 61),
+        event("open", 0, severity="critical"),
+        event("progress", 60, severity="critical"),
+        event("close", 61, severity="critical"),
         event("open", 62, "b"),
         rules=rules,
     )

@@ -10,16 +10,14 @@ import pytest
 from sentinel.checkpoints.sqlite import Checkpoint, OutboxRow, SeriesRecord
 from sentinel.errors import Fenced, ForeignState, Gap, StateError, TornState
 
-MINUTE_NS = 60_000_000_000
-
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "state" / "checkpoint.sqlite"
 
 
-def opened(path: Path, log_id: str = "log", config_hash: str = "c1") -> Checkpoint:
-    return Checkpoint.open(path, log_id=log_id, config_hash=config_hash, build_id="b1")
+def opened(path: Path, log_id: str = "log") -> Checkpoint:
+    return Checkpoint.open(path, log_id=log_id)
 
 
 @pytest.fixture
@@ -35,36 +33,31 @@ def alert(number: int, destination: str = "hook") -> OutboxRow:
 
 def test_nothing_is_loaded_before_the_first_commit(checkpoint: Checkpoint) -> None:
     assert checkpoint.load() is None
-    assert checkpoint.stand() is None
-    assert checkpoint.committed_to() == checkpoint.shared_at() == 0
+    assert checkpoint.committed_to() == 0
     assert list(checkpoint.series()) == []
 
 
 def test_what_was_committed_is_loaded_by_the_next_owner(path: Path) -> None:
     first = opened(path)
-    first.commit(0, 10, [alert(1)], shared=b"s1", recent_ids=b"a", clock=1)
-    first.commit(10, 25, [alert(2)], shared=b"s2", recent_ids=b"b", clock=2)
-    first.sweep([SeriesRecord(b"x", 25, b"window")])
+    first.commit(0, 10, [alert(1)])
+    first.sweep([], shared=b"s1")
+    first.commit(10, 25, [alert(2)])
+    first.sweep([SeriesRecord(b"x", 25, b"window")], shared=b"s2")
     first.close()
-    second = opened(path, config_hash="c2")
+    second = opened(path)
     loaded = second.load()
     assert loaded is not None
-    assert (loaded.next_offset, loaded.shared, loaded.shared_at) == (25, b"s2", 25)
-    assert loaded.recent_ids == [b"a", b"b"]
-    assert (loaded.log_id, loaded.config_hash, loaded.build_id) == ("log", "c1", "b1")
-    assert (loaded.format_version, loaded.epoch) == (1, 2)
+    assert (loaded.next_offset, loaded.shared, loaded.epoch) == (25, b"s2", 2)
     assert list(second.series()) == [SeriesRecord(b"x", 25, b"window")]
     assert second.outbox("hook", 9) == [alert(1), alert(2)]
     assert second.outbox_bytes == 12
     second.commit(25, 26)
-    again = second.load()
-    assert again is not None
-    assert again.config_hash == "c2"
+    assert second.committed_to() == 26
     second.close()
 
 
 def test_the_file_is_for_its_owner_alone(path: Path, checkpoint: Checkpoint) -> None:
-    checkpoint.commit(0, 1, shared=b"s")
+    checkpoint.commit(0, 1)
     assert {found.stat().st_mode & 0o777 for found in path.parent.iterdir()} == {0o600}
 
 
@@ -73,13 +66,14 @@ def test_the_file_is_for_its_owner_alone(path: Path, checkpoint: Checkpoint) -> 
 
 def test_an_owner_whose_epoch_was_passed_can_write_nothing(path: Path) -> None:
     zombie = opened(path)
-    zombie.commit(0, 5, [alert(1)], shared=b"old")
+    zombie.commit(0, 5, [alert(1)])
     owner = opened(path)
-    owner.commit(5, 6, shared=b"new")
+    owner.commit(5, 6)
+    owner.sweep([], shared=b"new")
     with pytest.raises(Fenced, match="epoch is 2, ours 1"):
-        zombie.commit(6, 7, shared=b"zombie")
+        zombie.commit(6, 7)
     with pytest.raises(Fenced):
-        zombie.sweep([SeriesRecord(b"x", 1, b"zombie")])
+        zombie.sweep([SeriesRecord(b"x", 1, b"zombie")], shared=b"zombie")
     with pytest.raises(Fenced):
         zombie.delivered(["id-1"], "hook")
     loaded = owner.load()
@@ -94,20 +88,18 @@ def test_an_owner_whose_epoch_was_passed_can_write_nothing(path: Path) -> None:
 def test_a_commit_that_does_not_start_where_the_last_one_ended_is_refused(
     checkpoint: Checkpoint,
 ) -> None:
-    checkpoint.commit(100, 110, shared=b"a")  # the first may start anywhere
+    checkpoint.commit(100, 110)  # the first may start anywhere
     for base, next_offset in ((109, 120), (111, 120), (0, 5), (110, 109)):
         with pytest.raises(Gap, match="stands at 110"):
-            checkpoint.commit(base, next_offset, [alert(1)], shared=b"b", recent_ids=b"c")
-    loaded = checkpoint.load()
-    assert loaded is not None
-    assert (loaded.next_offset, loaded.shared, loaded.recent_ids) == (110, b"a", [])
+            checkpoint.commit(base, next_offset, [alert(1)])
+    assert checkpoint.committed_to() == 110
     assert checkpoint.outbox_bytes == 0
-    checkpoint.commit(110, 110, shared=b"no event, but a change")
+    checkpoint.commit(110, 110, [alert(1)])  # no event, but something to tell
 
 
 def test_a_series_that_is_ahead_of_the_commit_is_refused(checkpoint: Checkpoint) -> None:
     """A crash would run again only what the series has not seen, and the alerts in between go."""
-    checkpoint.commit(0, 10, shared=b"a")
+    checkpoint.commit(0, 10)
     with pytest.raises(Gap, match="stands at 10, a series at 11"):
         checkpoint.sweep([SeriesRecord(b"x", 10, b"r"), SeriesRecord(b"y", 11, b"r")])
     assert list(checkpoint.series()) == []
@@ -120,56 +112,44 @@ def test_state_of_another_log_or_format_is_refused_and_its_fence_is_not_raised(p
     owner.commit(0, 1)
     owner.close()
     with sqlite3.connect(path) as database:
-        database.execute("UPDATE stand SET format_version = 2")
+        database.execute("UPDATE stand SET format_version = 1")
     database.close()
-    with pytest.raises(ForeignState, match="format is 2, expected 1"):
+    with pytest.raises(ForeignState, match="format is 1, expected 2"):
         opened(path)
 
 
-# Shared state, ids and series
+# Shared state and series
 
 
-def test_a_commit_without_shared_state_leaves_it_where_it_stood(checkpoint: Checkpoint) -> None:
-    checkpoint.commit(0, 10, shared=b"at ten")
+def test_shared_state_stays_until_a_sweep_brings_another(checkpoint: Checkpoint) -> None:
+    checkpoint.commit(0, 10)
+    checkpoint.sweep([SeriesRecord(b"x", 10, b"r")], shared=b"at ten")
     checkpoint.commit(10, 30, [alert(1)])
+    checkpoint.sweep([SeriesRecord(b"y", 30, b"r")])
     loaded = checkpoint.load()
     assert loaded is not None
-    assert (loaded.next_offset, loaded.shared, loaded.shared_at) == (30, b"at ten", 10)
-    assert (checkpoint.stand(), checkpoint.shared_at(), checkpoint.committed_to()) == (10, 10, 30)
-    checkpoint.sweep([SeriesRecord(b"x", 30, b"r")], shared=b"at thirty")
+    assert (loaded.next_offset, loaded.shared) == (30, b"at ten")
+    checkpoint.sweep([], shared=b"at thirty")
     loaded = checkpoint.load()
     assert loaded is not None
-    assert (loaded.shared, loaded.shared_at) == (b"at thirty", 30)
-    assert (checkpoint.stand(), checkpoint.shared_at()) == (30, 30)
-    checkpoint.commit(30, 40)
-    checkpoint.sweep([SeriesRecord(b"y", 40, b"r")], shared=b"at forty")
-    # A series that nothing happened to holds the first back, but not the snapshot.
-    assert (checkpoint.stand(), checkpoint.shared_at()) == (30, 40)
+    assert loaded.shared == b"at thirty"
 
 
-def test_event_ids_are_dropped_by_their_age(checkpoint: Checkpoint) -> None:
-    for minute in range(20):
-        checkpoint.commit(
-            minute,
-            minute + 1,
-            recent_ids=b"%d" % minute,
-            clock=minute * MINUTE_NS,
-            recent_before=(minute - 10) * MINUTE_NS,
-        )
-    loaded = checkpoint.load()
-    assert loaded is not None
-    assert loaded.recent_ids == [b"%d" % minute for minute in range(9, 20)]
+def test_a_commit_costs_the_same_beside_large_shared_state(checkpoint: Checkpoint) -> None:
+    """A commit several times a second must not write the whole state again."""
+    checkpoint.commit(0, 1)
+    checkpoint.sweep([], shared=bytes(50_000_000))
+    wal = checkpoint.path.with_name(checkpoint.path.name + "-wal")
+    checkpoint._database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    checkpoint.commit(1, 2, [alert(1)])
+    assert wal.stat().st_size < 1_000_000
 
 
-def test_a_sweep_replaces_and_forgets_and_the_least_offset_is_where_to_begin(
-    checkpoint: Checkpoint,
-) -> None:
-    checkpoint.commit(0, 50, shared=b"s")
+def test_a_sweep_replaces_and_forgets(checkpoint: Checkpoint) -> None:
+    checkpoint.commit(0, 50)
     names = [b"%04d" % number for number in range(1000)]
     checkpoint.sweep([SeriesRecord(name, 10 + at, b"r") for at, name in enumerate(names[:40])])
-    assert checkpoint.stand() == 10
     checkpoint.sweep([SeriesRecord(name, 50, name * 3) for name in names])
-    assert checkpoint.stand() == 50
     checkpoint.sweep([SeriesRecord(names[7], 50, b"new")], gone=[names[0], b"never there"])
     found = list(checkpoint.series())
     assert [record.name for record in found] == names[1:]
@@ -200,16 +180,15 @@ def test_the_outbox_is_kept_by_destination_in_order_until_it_is_delivered(
 @pytest.mark.parametrize(
     ("change", "what"),
     [
-        ("UPDATE stand SET shared = x'00'", "shared state"),
-        ("UPDATE recent_ids SET ids = x'00'", "recent event ids"),
+        ("UPDATE shared SET body = x'00'", "shared state"),
         ("UPDATE series SET record = x'00' WHERE name = x'79'", "series b'y'"),
         ("UPDATE outbox SET body = x'00'", "outbox row id-1"),
     ],
 )
 def test_a_blob_that_was_changed_is_not_handed_out(path: Path, change: str, what: str) -> None:
     checkpoint = opened(path)
-    checkpoint.commit(0, 1, [alert(1)], shared=b"s", recent_ids=b"i")
-    checkpoint.sweep([SeriesRecord(name, 1, name) for name in (b"x", b"y", b"z")])
+    checkpoint.commit(0, 1, [alert(1)])
+    checkpoint.sweep([SeriesRecord(name, 1, name) for name in (b"x", b"y", b"z")], shared=b"s")
     other = sqlite3.connect(path)
     other.execute(change)
     other.commit()
@@ -257,10 +236,10 @@ def test_a_write_that_fails_leaves_no_trace_and_can_be_tried_again(path: Path) -
 
     checkpoint = Checkpoint.open(path, log_id="log", crash_point=crash_point)
     with pytest.raises(StateError, match="No space left"):
-        checkpoint.commit(0, 5, [alert(1)], shared=b"s", recent_ids=b"i")
+        checkpoint.commit(0, 5, [alert(1)])
     assert checkpoint.load() is None
     assert checkpoint.outbox_bytes == 0
-    checkpoint.commit(0, 5, [alert(1)], shared=b"s", recent_ids=b"i")
+    checkpoint.commit(0, 5, [alert(1)])
     assert checkpoint.committed_to() == 5
     checkpoint.close()
 
@@ -272,9 +251,10 @@ def test_threads_may_commit_sweep_and_deliver_at_once(checkpoint: Checkpoint) ->
     def run(work: str) -> None:
         for number in range(1, 60):
             if work == "commit":
-                checkpoint.commit(number, number + 1, [alert(number)], shared=b"%d" % number)
+                checkpoint.commit(number, number + 1, [alert(number)])
             elif work == "sweep":
-                checkpoint.sweep([SeriesRecord(b"%d" % number, 1, b"r" * 5000)])
+                series = [SeriesRecord(b"%d" % number, 1, b"r" * 5000)]
+                checkpoint.sweep(series, shared=b"%d" % number)
             elif work == "read":
                 errors.extend(
                     AssertionError(record) for record in checkpoint.series() if record.offset != 1

@@ -64,7 +64,7 @@ def test_every_command_has_its_help(command: str, capfd: pytest.CaptureFixture[s
         ("replay", "x", "--batch-size", "many"),
         ("replay", "x", "--alerts", "--incidents"),
         ("baselines",),
-        ("baselines", "list"),
+        ("baselines", "export"),
         ("score",),
         ("check", "--strange"),
         ("demo", "--seed", "-1"),
@@ -156,17 +156,20 @@ def test_incidents_are_printed_at_their_end_or_at_the_end_of_input_unless_they_a
     capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     traffic = Traffic(7)
-    live = [body for second, body in traffic.live() if second < 45]
+    live = [body for second, body in traffic.live() if second < 70]
     path = tmp_path / "stream.ndjson"
     path.write_bytes(b"".join([*traffic.history(), *live]))
     code, out, told = run(capfd, "replay", path, "--incidents")
     incidents = [json.loads(line) for line in out.splitlines()]
     assert code == 0
-    assert [incident["state"] for incident in incidents] == ["resolved", "open"]
-    assert " 2 incidents opened, 1 resolved, 1 open " in told
+    states = [incident["state"] for incident in incidents]
+    resolved, still = states.count("resolved"), states.count("open")
+    assert states == ["resolved"] * resolved + ["open"] * still
+    assert min(resolved, still) >= 1
+    assert f" {resolved + still} incidents opened, {resolved} resolved, {still} open " in told
     code, out, told = run(capfd, "replay", path, "--incidents", "--state", tmp_path / "state")
-    assert [json.loads(line)["state"] for line in out.splitlines()] == ["resolved"]
-    assert " 1 open " in told
+    assert [json.loads(line)["state"] for line in out.splitlines()] == ["resolved"] * resolved
+    assert f" {still} open " in told
 
 
 def test_the_fields_of_an_anomaly_line_stand_in_their_order(

@@ -5,7 +5,17 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from sentinel.detectors import DETECTORS, Cusum, DetectorName, Iqr, Mad, MetricName, ZScore
+from sentinel.detectors import (
+    DETECTORS,
+    Cusum,
+    DetectorName,
+    Iqr,
+    Mad,
+    MetricName,
+    Novelty,
+    VoterName,
+    ZScore,
+)
 from sentinel.model.metric import METRICS
 
 STRUCTS: dict[str, type[msgspec.Struct]] = {
@@ -13,12 +23,17 @@ STRUCTS: dict[str, type[msgspec.Struct]] = {
     "iqr": Iqr,
     "mad": Mad,
     "cusum": Cusum,
+    "novelty": Novelty,
 }
 
 
 def test_the_order_of_the_vote_bits_never_changes() -> None:
     assert DETECTORS == ("zscore", "iqr", "mad", "cusum")
-    assert get_args(DetectorName) == DETECTORS
+    assert get_args(VoterName) == DETECTORS
+
+
+def test_every_detector_can_be_enabled() -> None:
+    assert get_args(DetectorName) == tuple(STRUCTS)
 
 
 def test_a_detector_can_vote_on_every_metric_of_an_event() -> None:
@@ -47,6 +62,7 @@ def test_the_other_detectors_fire_at_the_number_as_given() -> None:
     assert Iqr(multiplier=2.0).effective_threshold == 2.0
     assert Mad(threshold=4.0).effective_threshold == 4.0
     assert Cusum(threshold=6.0).effective_threshold == 6.0
+    assert Novelty(threshold=0.9).effective_threshold == 0.9
 
 
 @pytest.mark.parametrize("name", DETECTORS)
@@ -58,7 +74,13 @@ def test_a_detector_refuses_unknown_keys_and_unknown_metrics(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "key"),
-    [("zscore", "threshold"), ("iqr", "multiplier"), ("mad", "threshold"), ("cusum", "threshold")],
+    [
+        ("zscore", "threshold"),
+        ("iqr", "multiplier"),
+        ("mad", "threshold"),
+        ("cusum", "threshold"),
+        ("novelty", "threshold"),
+    ],
 )
 def test_a_threshold_is_above_zero_and_finite(name: str, key: str) -> None:
     for wrong in (0, -1.0, float("inf")):

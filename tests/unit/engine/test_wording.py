@@ -1,11 +1,14 @@
 """Quantities and sentences as people write them."""
 
+from typing import Any
+
 import pytest
 
-from scenes.feed import armed, call
-from sentinel.engine.cases import TESTS
-from sentinel.engine.wording import _NOUN, _RECORD, say, say_span
-from sentinel.model.metric import METRICS
+from scenes.script import Script, each_second, finding
+from sentinel.detectors.channels import CHANNELS
+from sentinel.engine.causes import opening_tests
+from sentinel.engine.wording import say, say_span, title_of, what_of
+from sentinel.model.incident import Evidence
 
 
 @pytest.mark.parametrize(
@@ -40,6 +43,9 @@ from sentinel.model.metric import METRICS
         (9.4, "tokens", "9.4"),
         (1_234_567.0, "tokens", "1,234,567"),
         (87.3, "tokens/s", "87"),
+        (1_234.0, "calls/min", "1,234 a minute"),
+        (0.99, "calls/min", "59 an hour"),
+        (0.0, "calls/min", "0 a day"),
     ],
 )
 def test_a_quantity_is_written_as_people_write_it(value: float, unit: str, text: str) -> None:
@@ -60,21 +66,51 @@ def test_a_length_of_time_is_written_as_people_write_it(seconds: float, text: st
     assert say_span(seconds) == text
 
 
-def test_there_are_words_for_every_metric() -> None:
-    assert _NOUN.keys() == set(METRICS)
-    # A single failure is no record.
-    assert _RECORD.keys() == set(METRICS) - {"error"}
-    assert TESTS == ("agreement", "record", "failures")
+def evidence_of(channel: str, test: int, **changes: Any) -> Evidence:
+    """Return the evidence that opens for one test."""
+    script = Script()
+    script.play(each_second(0, 20), [finding("open", channel, 10, test=test, **changes)])
+    return script.last.evidence[0]
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_there_are_words_for_every_test_that_can_open(channel: str) -> None:
+    for test in opening_tests(CHANNELS.index(channel)):
+        found = evidence_of(channel, test)
+        assert "{" not in what_of(found)
+        assert title_of("chat", found) == f"chat / m: {what_of(found)}"
 
 
 @pytest.mark.parametrize(
-    ("fields", "title"),
+    ("channel", "test", "changes", "title"),
     [
-        ({"cost_usd": 0.5}, "chat / m: one call cost $0.50 (usually $0.01)"),
-        ({"total_tokens": 90_000}, "chat / m: one call used 90,000 tokens (usually 1,005)"),
-        ({"latency_ms": 150_000.0}, "chat / m: one answer took 2.5 min (usually 105 ms)"),
+        ("cost", 3, {"observed": 0.5, "usual": 0.01}, "one call cost $0.50 (usually $0.01)"),
+        ("latency", 2, {"observed": 150_000.0}, "some answers take 2.5 min (usually 100 ms)"),
+        ("errors", 0, {"observed": 0.24, "usual": 0.006}, "24 % of calls fail (usually 0.6 %)"),
+        (
+            *("user", 0, {"observed": 0.61, "usual": 0.04}),
+            "one user makes 61 % of the calls (usually at most 4 %)",
+        ),
+        (
+            *("rate", 1, {"observed": 60.0, "usual": 180.0}),
+            "33 % of the usual calls, 60 a minute (usually 180 a minute)",
+        ),
+        (
+            *("rate", 2, {"observed": 0.0, "usual": 5.0}),
+            "no calls for 4 s (usually 5 a minute)",
+        ),
+        (
+            *("response", 1, {"observed": 12.0, "usual": 210.0}),
+            "answers shrank to 12 tokens (usually 210)",
+        ),
     ],
 )
-def test_a_title_stands_alone(fields: dict[str, float], title: str) -> None:
-    (opened,) = armed().send(call(200, **fields))
-    assert opened.incident.title == title
+def test_a_title_says_what_changed_and_what_is_usual(
+    channel: str, test: int, changes: dict[str, float], title: str
+) -> None:
+    assert what_of(evidence_of(channel, test, **changes)) == title
+
+
+def test_a_service_as_a_whole_is_named_alone() -> None:
+    found = evidence_of("rate", 0, model=None)
+    assert title_of("chat", found).startswith("chat: 3x the usual calls, 300 a minute ")

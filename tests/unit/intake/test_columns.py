@@ -214,7 +214,7 @@ def test_events_of_another_class_are_refused() -> None:
     with pytest.raises(TypeError):
         reader.read([Prompt()], -1)
     with pytest.raises(TypeError):
-        reader.redact([None], {}, {})
+        reader.redact([None], {}, {}, True)
 
 
 @pytest.mark.parametrize(

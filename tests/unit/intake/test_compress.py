@@ -2,6 +2,7 @@
 
 import gzip
 import tracemalloc
+import zlib
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -40,8 +41,6 @@ def pieces_of(data: bytes, size: int) -> Iterator[bytes]:
 @pytest.fixture(params=["as installed", "without isal"], autouse=True)
 def either_inflater(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "without isal":
-        import zlib
-
         monkeypatch.setattr(compress, "_zlib", zlib)
         monkeypatch.setattr(compress, "_BAD_DATA", (zlib.error, zstandard.ZstdError))
 
@@ -64,6 +63,7 @@ def test_a_stream_is_inflated_however_it_is_cut(name: str, size: int) -> None:
         (gzip.compress(TEXT), None),
         (gzip.compress(TEXT), "gzip"),
         (gzip.compress(TEXT), " X-GZIP "),
+        (zlib.compress(TEXT), "deflate"),
         (frame(TEXT), None),
         (frame(TEXT), "zstd"),
         (b"", "identity"),
@@ -82,6 +82,19 @@ def test_one_byte_over_the_limit_is_too_big(pack: Callable[[bytes], bytes]) -> N
     assert refused.code == "too_big"
     with pytest.raises(InputError, match="more than"):
         list(unpack([pack(TEXT)], limit=len(TEXT) - 1))
+
+
+@pytest.mark.parametrize("data", [zlib.compress(TEXT)[:-1], zlib.compress(TEXT) + b"more", b"no"])
+def test_deflate_that_is_cut_or_garbled_is_refused(data: bytes) -> None:
+    refused = inflate(data, encoding="deflate", limit=len(TEXT))
+    assert isinstance(refused, Rejection)
+    assert refused.code == "bad_compression"
+
+
+def test_deflate_that_inflates_beyond_the_limit_is_too_big() -> None:
+    refused = inflate(zlib.compress(TEXT), encoding="deflate", limit=len(TEXT) - 1)
+    assert isinstance(refused, Rejection)
+    assert refused.code == "too_big"
 
 
 def test_a_name_that_nobody_knows_is_refused() -> None:

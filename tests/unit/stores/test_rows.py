@@ -1,8 +1,10 @@
 """What goes in comes out: absent and zero, any text, every field, every number."""
 
 from datetime import UTC, timedelta
+from pathlib import Path
 from typing import Any
 
+import duckdb
 import msgspec
 import numpy as np
 import pytest
@@ -20,10 +22,11 @@ from oracle.stored import (
     time_of,
 )
 from sentinel._core import partition as core
-from sentinel.model.event import Event
+from sentinel.model.event import Event, Prompt, Response
 from sentinel.model.metric import METRIC_INDEX, METRICS
 from sentinel.stores import AnomalyFilter, DuckDbStore, IncidentFilter, StoredEvent, TelemetryFilter
-from sentinel.stores.tables import FLAGS
+from sentinel.stores.queries import Statement
+from sentinel.stores.tables import ADDED, FLAGS
 
 HOSTILE = [
     'it\'s "quoted" `here`',
@@ -43,6 +46,33 @@ def kept(store: DuckDbStore, *events: Event, **changes: Any) -> list[StoredEvent
     store.put(rows_of(list(events), store.cursor, **changes))
     assert store.flush()
     return store.telemetry(limit=len(events)).rows[::-1]
+
+
+def test_texts_come_back_whatever_they_hold(store: DuckDbStore) -> None:
+    events = [
+        event_of(0, number, prompt=Prompt(text=text, length=7), response=Response(text=text))
+        for number, text in enumerate(HOSTILE)
+    ]
+    rows = kept(store, *events)
+    assert [(row.prompt_text, row.response_text) for row in rows] == [(t, t) for t in HOSTILE]
+    assert {row.prompt_length for row in rows} == {7}
+
+
+def test_a_file_of_the_first_days_gets_the_columns_for_texts(tmp_path: Path) -> None:
+    path = tmp_path / "sentinel.duckdb"
+    first = DuckDbStore(path, log_id="a log")
+    first.open()
+    kept(first, event_of(0, 0))
+    first.close()
+    with duckdb.connect(path) as file:
+        for column in ADDED:
+            file.execute(f"ALTER TABLE telemetry DROP COLUMN {column}")
+    second = DuckDbStore(path, log_id="a log")
+    second.open()
+    rows = kept(second, event_of(1, 0, prompt=Prompt(text="new")))
+    assert [row.prompt_text for row in rows] == ["new"]
+    assert [row.prompt_text for row in second.telemetry(limit=9).rows] == ["new", None]
+    second.close()
 
 
 def test_an_event_comes_back_as_it_was(store: DuckDbStore) -> None:
@@ -73,6 +103,8 @@ def test_an_event_comes_back_as_it_was(store: DuckDbStore) -> None:
         response_model=None,
         prompt_length=0,
         response_length=None,
+        prompt_text=None,
+        response_text=None,
         user_id="u-1",
         session_id=None,
         metadata=found.metadata,
@@ -112,6 +144,34 @@ def test_any_text_comes_back_unchanged(store: DuckDbStore, text: str) -> None:
     assert [row.offset for row in store.telemetry(TelemetryFilter(event_id=text)).rows] == [0]
     assert store.telemetry(TelemetryFilter(event_id=text + "'")).rows == []
     assert store.counts()["telemetry"] == 1
+
+
+def test_an_event_id_comes_back_in_its_own_form(store: DuckDbStore) -> None:
+    usual = "0f8fad5b-d9cb-469f-a165-70867728950e"
+    forms = [usual, usual.upper(), usual.replace("-", ""), usual[:-1], f"{usual}0", "0" * 36]
+    found = kept(store, *(event_of(k, 0, event_id=form) for k, form in enumerate(forms)))
+    assert [row.event_id for row in found] == forms
+    for offset, form in enumerate(forms):
+        chosen = store.telemetry(TelemetryFilter(event_id=form)).rows
+        assert [row.offset for row in chosen] == [offset]
+    query = Statement("SELECT count(event_uuid), count(event_id) FROM telemetry", [])
+    assert store._file.ask(query) == [(1, 5)]
+
+
+def test_an_anomaly_says_its_event_id_and_is_found_by_it(store: DuckDbStore) -> None:
+    ids = ["0f8fad5b-d9cb-469f-a165-70867728950e", "of another form"]
+    events = [event_of(k, 0, event_id=name) for k, name in enumerate(ids)]
+    found = [
+        msgspec.structs.replace(anomaly_of(k, 0, "iqr"), event_id=name)
+        for k, name in enumerate(ids)
+    ]
+    store.put(rows_of(events, anomalies=found))
+    assert store.flush()
+    assert store.anomalies().rows == found[::-1]
+    for anomaly in found:
+        assert store.anomalies(AnomalyFilter(event_id=anomaly.event_id)).rows == [anomaly]
+    for nothing in ("", "anom-", found[0].id[5:], found[0].id.upper(), found[0].id + "0"):
+        assert store.anomalies(AnomalyFilter(id=nothing)).rows == []
 
 
 def test_half_a_surrogate_pair_stops_nothing(store: DuckDbStore) -> None:
@@ -157,8 +217,7 @@ def test_events_that_are_no_rows_are_left_out(store: DuckDbStore) -> None:
 
 def test_an_anomaly_comes_back_as_it_was(store: DuckDbStore) -> None:
     anomalies = [anomaly_of(3, 0, "zscore"), anomaly_of(3, 0, "iqr"), anomaly_of(4, 0, "iqr")]
-    rows = rows_of([event_of(k, 0) for k in range(6)])
-    store.put(msgspec.structs.replace(rows, anomalies=anomalies))
+    store.put(rows_of([event_of(k, 0) for k in range(6)], anomalies=anomalies))
     assert store.flush()
     assert store.anomalies().rows == anomalies[::-1]
     assert store.anomalies(AnomalyFilter(detector="zscore")).rows == anomalies[:1]
@@ -192,6 +251,22 @@ def test_many_puts_become_one_block_with_keys_of_their_own(store: DuckDbStore) -
     assert all(row.timestamp == START + timedelta(milliseconds=row.offset) for row in found)
 
 
+def test_blocks_of_one_transaction_may_hold_other_columns_and_keys(store: DuckDbStore) -> None:
+    """Blocks are put together as they are: their types must not depend on what they hold."""
+    count = 5_000  # each becomes a block of its own
+    first = [event_of(k, 0, provider=None, metadata=None) for k in range(count)]
+    second = [event_of(k, 0, span_id="s", trace_id=None) for k in range(count, 2 * count)]
+    store.put(rows_of(first))
+    store.put(rows_of(second, count))
+    assert store.flush(60)
+    found = store.telemetry(limit=1000, cursor=None).rows
+    assert all((row.span_id, row.trace_id, row.provider) == ("s", None, "openai") for row in found)
+    assert all(row.service == f"service-{row.offset % 3}" for row in found)
+    found = store.telemetry(TelemetryFilter(end=time_of(count)), limit=1000).rows
+    assert all((row.span_id, row.provider, row.metadata) == (None, None, None) for row in found)
+    assert all(row.service == f"service-{row.offset % 3}" for row in found)
+
+
 def test_rows_that_fill_row_groups_are_cut_without_loss(store: DuckDbStore) -> None:
     store.put(rows_between(0, 12_000))
     store.put(rows_between(12_000, 20_000))
@@ -220,5 +295,5 @@ def test_anomalies_out_of_order_are_refused(store: DuckDbStore) -> None:
         [event_of(k, 0) for k in range(3)],
         anomalies=[anomaly_of(2, 0, "iqr"), anomaly_of(0, 0, "iqr")],
     )
-    with pytest.raises(ValueError, match="event-0-0"):
+    with pytest.raises(ValueError, match="in the order of their events"):
         ArrowRows().block([Waiting(rows, (0, 0), 0.0)])

@@ -27,6 +27,7 @@ from sentinel.errors import ForeignState, StateError, TornState
 from sentinel.stores import DuckDbStore, Retention, TelemetryFilter
 from sentinel.stores.duckdb_file import DuckDbFile
 from sentinel.stores.queries import Statement
+from sentinel.stores.tables import FORMAT
 
 TESTS = Path(__file__).parents[2]
 ENVIRONMENT = {
@@ -232,7 +233,7 @@ def test_a_full_disk_is_told_and_nothing_is_lost_once_there_is_room(path: Path) 
 
 
 def test_a_store_is_behind_from_its_bound_on(open_store: Any) -> None:
-    store = open_store(backlog_bytes_max=200_000)
+    store = open_store(backlog_bytes_max=50_000)
     assert not store.is_behind
     store.put(rows_between(0, 100))
     assert store.is_behind
@@ -291,12 +292,13 @@ def test_a_file_that_is_none_of_ours_is_refused_and_left_alone(path: Path) -> No
     assert path.read_bytes().startswith(b"no database")
 
 
-def test_a_file_of_a_later_version_is_refused(open_store: Any, path: Path) -> None:
+@pytest.mark.parametrize("version", [FORMAT - 1, 99])
+def test_a_file_of_another_version_is_refused(open_store: Any, path: Path, version: int) -> None:
     store = open_store()
     with store._file._transaction() as connection:
-        connection.execute("UPDATE about SET format = 99")
+        connection.execute(f"UPDATE about SET format = {version}")
     store.close()
-    with pytest.raises(ForeignState, match="version 1, got 99"):
+    with pytest.raises(ForeignState, match=f"version {FORMAT}, got {version}"):
         DuckDbStore(path, log_id=LOG).open()
 
 
@@ -335,7 +337,7 @@ def test_a_broken_invariant_stops_the_writer_and_is_told(open_store: Any) -> Non
     told: list[StateError] = []
     store = open_store(on_failure=told.append)
     rows = rows_between(0, 10)
-    rows.anomalies.reverse()
+    rows.anomaly_event[:] = rows.anomaly_event[::-1].copy()
     store.put(rows)
     assert not store.flush(5)
     assert "stopped" in str(told[0])

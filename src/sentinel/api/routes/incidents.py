@@ -102,6 +102,18 @@ async def resolve(
     return await _act(state, "resolve", incident_id, data)
 
 
+@post(
+    "/api/v1/incidents/{incident_id:str}/accept",
+    status_code=200,
+    responses=_ACTED,
+)
+async def accept(
+    state: State, incident_id: str, data: Annotated[Note | None, Body()] = None
+) -> Response[Incident]:
+    """Say that this is the new normal: its baselines start from the newest calls."""
+    return await _act(state, "accept", incident_id, data)
+
+
 @get("/api/v1/stream", include_in_schema=False)
 async def stream(state: State, service: Name = None) -> ServerSentEvent:
     """Follow incidents and anomalies as server-sent events."""

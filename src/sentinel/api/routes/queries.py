@@ -67,6 +67,7 @@ class Baseline(Struct, frozen=True):
     mad: float
     p95: float
     p99: float
+    evidence: str | None
 
 
 class Baselines(Struct, frozen=True):
@@ -176,6 +177,7 @@ def baselines(
                 b.mad,
                 b.p95,
                 b.p99,
+                b.evidence,
             )
             for b in desk.baselines()
             if all(

@@ -1,0 +1,66 @@
+"""Which votes become rows: all, or those of series that had an open incident."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+import numpy as np
+from msgspec import structs
+
+from sentinel.engine import Judgement
+from sentinel.model.anomaly import Anomaly
+from sentinel.model.incident import Incident
+
+_END = 2**63 - 1
+
+_Place = tuple[str, str, str, str | None]
+"""Tenant, environment, service, and a model or, of a service as a whole, None."""
+
+
+def of_open_incidents(judgement: Judgement, standing: Iterable[Incident]) -> Judgement:
+    """Return a judgement without the anomalies that no incident was open for.
+
+    An incident is that of a service and a model, or of all its models, from the T at which it
+    opened to that at which it closed, both included.
+
+    Parameters
+    ----------
+    standing
+        What was open before the batch.
+    """
+    began = {incident.id: (_place_of(incident), 0) for incident in standing}
+    spans: defaultdict[_Place, list[tuple[int, int]]] = defaultdict(list)
+    for event in judgement.incident_events:
+        place = _place_of(event.incident)
+        if event.kind == "close":
+            _, start = began.pop(event.incident.id, (place, 0))
+            spans[place].append((start, event.clock))
+        else:
+            began.setdefault(event.incident.id, (place, event.clock))
+    for place, start in began.values():
+        spans[place].append((start, _END))
+    about = judgement.anomaly_event
+    kept = [
+        row
+        for row, (anomaly, clock) in enumerate(
+            zip(judgement.anomalies, judgement.clock[about].tolist(), strict=True)
+        )
+        if any(
+            start <= clock <= end
+            for place in _places_of(anomaly)
+            for start, end in spans.get(place, ())
+        )
+    ]
+    return structs.replace(
+        judgement,
+        anomalies=[judgement.anomalies[row] for row in kept],
+        anomaly_event=about[np.array(kept, np.int64)],
+    )
+
+
+def _place_of(incident: Incident) -> _Place:
+    return incident.tenant, incident.environment, incident.service, incident.model
+
+
+def _places_of(anomaly: Anomaly) -> tuple[_Place, _Place]:
+    service = anomaly.tenant, anomaly.environment, anomaly.service
+    return (*service, anomaly.model), (*service, None)
