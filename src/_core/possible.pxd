@@ -69,7 +69,7 @@ cdef inline bint can_be_channel(const Channel* c) noexcept nogil:
             and 0 <= c.pairs <= PAIRS_MAX and 0 <= c.block_n < BLOCK
             and 0 <= c.since_refresh < COUNT_MAX and 0 <= c.open_for < COUNT_MAX
             and 0 <= c.borrowed <= LEVELS and 0 <= c.own <= OWN
-            and (c.borrowed == 0 or (c.window.n >= ARMED and c.own < OWN))
+            and (c.borrowed == 0 or c.own < OWN)
             and can_be_sums(c.sums, SUMS) and are_finite(&c.closing, CHANNEL_REALS))
 
 

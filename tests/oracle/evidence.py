@@ -1,5 +1,6 @@
 """Evidence, slowly: the numbers that everything is judged by, and a sum of evidence."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,10 +25,18 @@ class Numbers:
     cluster_share = 0.10
     cluster_tail = 0.01
     cluster_floor = 1e-4
+    dense_share = 0.20
     tail_beyond = 0.98
-    tail_safety = 1.25
+    tail_safety = 1.1
     tail_least = 0.02
     record_margin = 0.40
+    record_armed = 400
+    wandering, wandering_more = 0.3, 3.0
+
+    parent_calls = 400
+    own = 256
+    borrowed_more = 1.5
+
     closing = 4.0
     cap = 1.5
 
@@ -39,7 +48,7 @@ class Numbers:
     speakers = 1000
     middle, middle_least = 64, 10
     short, short_least = 16, 6
-    scan_nats = 4.0
+    scan_nats = 3.0
     expected_least = 0.02
     usual_memory = 2000.0
 
@@ -54,8 +63,7 @@ class Numbers:
     calls_a_bucket = 16
     warm_buckets = 24
     lasting_buckets = 48
-    rate_shift = 1.5
-    counts_worth = 10 / 14
+    rate_shift = 2.0
     linger_buckets = 3
 
     week_calls = 64
@@ -89,6 +97,12 @@ class Sum:
     def state(self) -> dict[str, Any]:
         """Return what a record holds of it."""
         return {"value": self.value, "n": self.n, "hits": self.hits, "since": self.since}
+
+
+def allowance_of(wander: float) -> float:
+    """Return k: what a level may stray without being a shift, in standard scores."""
+    more = max(wander - Numbers.wandering, 0.0)
+    return 2 * math.sqrt(wander) * (1 + Numbers.wandering_more * more)
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """Levels, slowly: normal scores of ranks in a window, and the four tests that add them up."""
 
+import copy
 import heapq
 import math
 from collections import deque
@@ -7,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from oracle.evidence import At, Numbers, Said, Sum
+from oracle.evidence import At, Numbers, Said, Sum, allowance_of
 
 UP, DOWN, CLUSTER, SINGLE = range(4)
+DENSE = 3
+"""The other sum of the cluster test."""
 
 
 def probit(p: float) -> float:
@@ -61,6 +64,14 @@ class Record:
     def __init__(self) -> None:
         self.epoch: list[float] = []
         self.before: float | None = None
+
+    def move(self, by: float) -> None:
+        """Keep how far levels stray from a median that has moved."""
+        self.epoch = [level + by for level in heapq.nlargest(2, self.epoch)] + [-math.inf] * (
+            len(self.epoch) - 2
+        )
+        if self.before is not None:
+            self.before += by
 
     def note(self, level: float) -> None:
         """Let a level count; an epoch that is full ends."""
@@ -142,13 +153,11 @@ class Tail:
             self.tail = max(self.tail, (record.value - self.at) / demanded)
 
     def log_p(self, level: float) -> float:
-        """Return ln p beyond the 98th percentile, 0 below it."""
-        if level <= self.at:
-            return 0.0
+        """Return ln p of a level beyond the 98th percentile."""
         return math.log(1 - Numbers.tail_beyond) - (level - self.at) / self.tail
 
 
-def cluster_ratio(log_p: float) -> float:
+def sparse(log_p: float) -> float:
     """Return the log-likelihood ratio of a tenth of bad calls, from a tail probability."""
     share = Numbers.cluster_share
     if log_p >= math.log(Numbers.cluster_tail):
@@ -158,25 +167,62 @@ def cluster_ratio(log_p: float) -> float:
     return math.log(1 - share + share * density)
 
 
+def dense(beyond: bool) -> float:
+    """Return that of a fifth of the calls beyond the 98th percentile."""
+    share = Numbers.dense_share
+    return math.log(1 - share + (share / (1 - Numbers.tail_beyond) if beyond else 0))
+
+
+def test_of(which: int) -> int:
+    """Return the test that a sum belongs to."""
+    return CLUSTER if which == DENSE else which
+
+
 class Channel:
     """One channel of a subject."""
 
     def __init__(self) -> None:
         self.window, self.record, self.wandering, self.tail = Window(), Record(), Wander(), Tail()
         self.waiting: deque[int] = deque(maxlen=Numbers.guard)
-        self.sums = [Sum(), Sum(), Sum()]
+        self.sums = [Sum(), Sum(), Sum(), Sum()]
         self.open: int | None = None
         self.open_for = self.since_look = 0
         self.closing = self.recent = self.reference = 0.0
+        self.borrowed = self.own = 0
+
+    def lent(self) -> "Channel":
+        """Return what a new subject borrows of it."""
+        child = Channel()
+        child.window.codes.extend(self.window.codes)
+        child.record, child.tail = copy.deepcopy(self.record), copy.copy(self.tail)
+        child.wandering = copy.copy(self.wandering)
+        child.wandering.scores = []
+        child.reference, child.closing, child.open_for = self.reference, self.closing, self.open_for
+        child.borrowed = len(self.window)
+        return child
+
+    def count_own(self) -> None:
+        """Count a level of its own; once there are enough those of the parent go."""
+        self.own += 1
+        if self.own == Numbers.own:
+            self.borrowed = 0
+            newest = list(self.window.codes)[-Numbers.own :]
+            self.window, self.record = Window(), Record()
+            self.window.codes.extend(newest)
+            self.tail.look(self.window, self.record)
 
     def accept(self) -> None:
-        """Take what waits for the baseline, and close what is open."""
+        """Take what waits for the baseline, and close what is open; the record moves with it."""
         self.end()
-        self.window, self.record = Window(), Record()
+        self.recent = 0.0
+        if not self.waiting:
+            return
+        self.window, before = Window(), self.tail.median
         self.window.codes.extend(self.waiting)
         self.waiting.clear()
-        if len(self.window):
-            self.tail.look(self.window, self.record)
+        self.tail.look(self.window, self.record)
+        self.record.move(self.tail.median - before)
+        self.tail.look(self.window, self.record)
 
     def end(self) -> None:
         """Close what is open."""
@@ -186,39 +232,46 @@ class Channel:
 
     def surprise(self, level: float) -> float:
         """Return -ln p of one call beyond the record, 0 where it does not beat it by half."""
-        if level <= self.tail.at:
-            return 0.0
         known = self.record.value
-        if self.record.seen >= 2 and known is not None and level - known <= Numbers.record_margin:
+        if level <= self.tail.at or known is None or self.record.seen < Numbers.record_armed:
+            return 0.0
+        if level - known <= Numbers.record_margin:
             return 0.0
         return (level - self.tail.at) / self.tail.alone - math.log(1 - Numbers.tail_beyond)
 
-    def ratios(self, what: Any, y: float) -> tuple[float, float, float, float]:
-        """Return the evidence of one level for a shift up, down, a cluster; and its plain score."""
+    def ratios(self, what: Any, y: float) -> tuple[float, float, float, float, float]:
+        """Return the evidence of one level for a shift up, down, a cluster (two sums); its score."""
         up, down = self.window.score(y - what.dead), self.window.score(y + what.dead)
-        k = 2 * math.sqrt(self.wandering.wander)
-        alike = self.wandering.alike
-        tail = self.tail.log_p(y - what.dead - k * self.tail.scale)
+        k, alike = allowance_of(self.wandering.wander), self.wandering.alike
+        near = y - what.dead - k * self.tail.scale
+        far = near > self.tail.at and y - self.tail.median >= what.effect
         return (
-            (up - k - 0.5) / alike, (-down - k - 0.5) / alike, cluster_ratio(tail), (up + down) / 2
-        )  # fmt: skip
+            (up - k - 0.5) / alike,
+            (-down - k - 0.5) / alike,
+            sparse(self.tail.log_p(near) if far else 0.0),
+            dense(far) / math.sqrt(alike),
+            (up + down) / 2,
+        )
 
     def best(self, what: Any, off: int) -> tuple[float, int | None]:
-        """Return the largest sum of a test that may open, and which test that is."""
+        """Return the largest sum of a test that may open, and which sum that is."""
         may = {
-            UP: what.up and self.recent >= what.effect,
-            DOWN: what.down and -self.recent >= what.effect,
-            CLUSTER: what.up,
+            UP: what.up and not off >> UP & 1 and self.recent >= what.effect,
+            DOWN: what.down and not off >> DOWN & 1 and -self.recent >= what.effect,
+            CLUSTER: what.up and not off >> CLUSTER & 1,
+            DENSE: what.up and not off >> CLUSTER & 1,
         }
         best: tuple[float, int | None] = (0.0, None)
-        for test, allowed in may.items():
-            if allowed and not off >> test & 1 and self.sums[test].value > best[0]:
-                best = self.sums[test].value, test
+        for which, allowed in may.items():
+            if allowed and self.sums[which].value > best[0]:
+                best = self.sums[which].value, which
         return best
 
     def step(self, what: Any, y: float, high: float, off: int, at: At) -> Said:
         """Judge one level, then learn it unless something is open."""
         said = Said()
+        if self.borrowed:
+            high *= Numbers.borrowed_more
         if len(self.window) < Numbers.armed:
             self.window.codes.append(code_of(y))
             if len(self.window) == Numbers.armed:
@@ -228,8 +281,6 @@ class Channel:
         for one, ratio in zip(self.sums, ratios, strict=True):
             one.add(ratio, Numbers.cap * high, at)
         self.recent += 0.1 * (y - self.tail.median - self.recent)
-        if what.singles:
-            said.single = self.surprise(y - what.dead)
         if self.open is None:
             self.judge(said, what, y, high, off, at)
             if said.alone:
@@ -244,18 +295,17 @@ class Channel:
 
     def judge(self, said: Said, what: Any, y: float, high: float, off: int, at: At) -> None:
         """Open a test, or tell of one call."""
-        value, test = self.best(what, off)
-        if value >= high and test is not None:
-            one = self.sums[test]
-            said.opened, said.statistic, said.since = test, value, one.since
+        value, which = self.best(what, off)
+        if value >= high and which is not None:
+            one = self.sums[which]
+            said.opened, said.statistic, said.since = test_of(which), value, one.since
             said.hits, said.hits_of = one.hits, one.n
-            self.open, self.open_for, self.closing = test, 0, 0.0
+            self.open, self.open_for, self.closing = which, 0, 0.0
             self.waiting.clear()
-        elif (
-            said.single >= high - 1
-            and not off >> SINGLE & 1
-            and y - self.tail.median >= 2 * what.effect
-        ):
+            return
+        if what.singles and not off >> SINGLE & 1 and y - self.tail.median >= 2 * what.effect:
+            said.single = self.surprise(y - what.dead)
+        if said.single >= high:
             said.opened, said.alone, said.statistic = SINGLE, True, said.single
             said.since, said.hits, said.hits_of = at, 1, 1
 
@@ -281,6 +331,8 @@ class Channel:
         if len(self.waiting) == Numbers.guard:
             self.window.codes.append(self.waiting[0])
             self.record.note(self.waiting[0] / Numbers.codes)
+            if self.borrowed:
+                self.count_own()
         self.waiting.append(code_of(y))
         self.since_look += 1
         if self.since_look >= Numbers.refresh:
@@ -292,10 +344,11 @@ class Channel:
         return {
             "waiting": list(self.waiting), "sums": [one.state() for one in self.sums],
             "closing": self.closing, "recent": self.recent, "reference": self.reference,
-            "wander": self.wandering.wander, "pair_var": self.wandering.pair_var,
+            "wander": self.wandering.wander, "wander_k": allowance_of(self.wandering.wander),
+            "pair_var": self.wandering.pair_var,
             "alike": self.wandering.alike, "block_n": len(self.wandering.scores),
             "tail_at": self.tail.at, "tail": self.tail.tail, "tail_alone": self.tail.alone,
             "median": self.tail.median, "scale": self.tail.scale,
             "open": -1 if self.open is None else self.open, "epoch_n": len(self.record.epoch),
-            "ring": list(self.window.codes),
+            "borrowed": self.borrowed, "own": self.own, "ring": list(self.window.codes),
         }  # fmt: skip

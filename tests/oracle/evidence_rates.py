@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from oracle.evidence import HOUR_S, NS, WEEK_S, At, Numbers, Said, Sum
+from oracle.evidence import HOUR_S, NS, WEEK_S, At, Numbers, Said, Sum, allowance_of
 
 SURGE, DROP, SILENCE = range(3)
 DAYS, WEEKS = 4, 3
@@ -22,6 +22,11 @@ DAYS, WEEKS = 4, 3
 def held(x: float, low: float, high: float) -> float:
     """Return x, but no less than `low` and no more than `high`."""
     return min(max(x, low), high)
+
+
+def is_weekend(day: int) -> bool:
+    """Say whether a day since 1970, a Thursday, is a Saturday or a Sunday."""
+    return day % 7 in (2, 3)
 
 
 @dataclass
@@ -141,6 +146,12 @@ class Rate:
             return 0.0, min(forecasts)
         return held(min(scores, key=abs), -5, 5), min(forecasts)
 
+    def is_unknown_day(self) -> bool:
+        """Say whether the bucket's hour is known, but only of the other kind of day."""
+        hour = self.zone.hour(self.bucket * self.length + self.length // 2)
+        seen = {is_weekend(day) for day in range(7) if self.week.n[day * 24 + hour % 24]}
+        return seen == {not is_weekend(hour // 24)}
+
     # Buckets
 
     def close(self, high: float, off: int) -> Said:
@@ -156,7 +167,7 @@ class Rate:
         self.z, least = self.compare(count)
         self.add(count, high)
         self.follow_silence(count, least)
-        if self.buckets < Numbers.warm_buckets:
+        if self.buckets < Numbers.warm_buckets or self.is_unknown_day():
             self.sums[SURGE].value = self.sums[DROP].value = self.silent_calls = 0.0
         evidence = [self.sums[SURGE].value, self.sums[DROP].value, self.silence()]
         evidence = [0.0 if off >> test & 1 else value for test, value in enumerate(evidence)]
@@ -173,14 +184,14 @@ class Rate:
 
     def add(self, count: float, high: float) -> None:
         """Add a bucket's evidence to both sums."""
-        k = 2 * math.sqrt(self.wander)
+        k = allowance_of(self.wander)
         begins: At = (self.bucket * self.length * NS, -1, -1)
         if self.sums[SURGE].value <= 0 and self.sums[DROP].value <= 0:
             self.run = []
         self.run.append((count, self.level))
         for one, sign in zip(self.sums, (1, -1), strict=True):
             ratio = Numbers.rate_shift * (sign * self.z - k - 0.5 * Numbers.rate_shift)
-            one.add(Numbers.counts_worth * ratio, Numbers.cap * high, begins)
+            one.add(ratio, Numbers.cap * high, begins)
 
     def judge(self, said: Said, evidence: list[float], high: float) -> None:
         """Open a test."""
@@ -226,7 +237,7 @@ class Rate:
         if len(self.scores) == 4:
             self.blocks = min(self.blocks + 1, 32)
             mean = sum(self.scores) / 4
-            most = (6 if self.blocks < 16 else 2) * max(self.wander, 0.1)
+            most = 5 * max(self.wander, 0.1)
             extra = min(mean * mean - 0.25, most)
             self.wander = max(self.wander + (extra - self.wander) / (self.blocks + 2), 0.0)
             self.scores = []

@@ -1,5 +1,6 @@
 """Subjects, slowly: a service and model, and the service as a whole; one call at a time."""
 
+import copy
 import math
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from oracle.evidence import NS, WEEK_S, At, Laws, Numbers, Said
-from oracle.evidence_levels import CLUSTER, DOWN, SINGLE, Channel
+from oracle.evidence_levels import CLUSTER, DENSE, DOWN, SINGLE, Channel, test_of
 from oracle.evidence_rates import DROP, SILENCE, SURGE, Rate, Zone
 from oracle.evidence_shares import Share, Speakers
 from sentinel.detectors.channels import CHANNELS
@@ -70,6 +71,16 @@ class Fit:
                 self.spread[i][j] = (self.spread[i][j] - gain[i] * gain[j] / divisor) / forget
         self.n += 1
 
+    @property
+    def sound(self) -> bool:
+        """Say whether the spread can be one; rounding may spoil it."""
+        return all(0 < self.spread[i][i] < math.inf for i in range(3))
+
+
+def new_fit(which: int) -> Fit:
+    """Return a regression that has learned nothing."""
+    return Fit(1e3, 0.2) if which == COST else Fit(1e8, 0.3)
+
 
 def in_turn(start: float, a: list[float], b: list[float]) -> float:
     """Return start + a . b, the first product added first."""
@@ -87,6 +98,9 @@ class Subject:
     laws: Laws
     high: float
     last: int = 0
+    calls: int = 0
+    parent: int = 0
+    """From whom it borrowed: 0 nobody, 1 its model elsewhere, 2 its house."""
     week: list[float] = field(default_factory=lambda: [0.0, 0.0])
     """Calls and seconds, with forgetting."""
     week_at: int = 0
@@ -94,10 +108,26 @@ class Subject:
 
     def __post_init__(self) -> None:
         self.channels: dict[int, Channel] = {}
-        self.fits = {LATENCY: Fit(1e8, 0.3), TTFT: Fit(1e8, 0.3), COST: Fit(1e3, 0.2)}
+        self.fits = {which: new_fit(which) for which in (LATENCY, TTFT, COST)}
         self.shares = [Share(), Share()]
         self.speakers = [Speakers(), Speakers()]
         self.rate = Rate(Zone(self.laws.zone), self.laws.lateness_s)
+        self.learned = np.zeros(len(CHANNELS))
+
+    def borrow(self, parent: "Subject") -> None:
+        """Take what another one knows: of the same model levels, of any the usual shares."""
+        same = parent.key[3] == self.key[3]
+        self.parent = 1 if same else 2
+        for mine, theirs in zip(self.shares, parent.shares, strict=True):
+            mine.calls = min(theirs.calls, float(Numbers.own))
+            mine.hits = theirs.hits * (mine.calls / theirs.calls) if theirs.calls > 0 else 0.0
+        if not same:
+            return
+        self.fits = copy.deepcopy(parent.fits)
+        for which in (LATENCY, TTFT, COST, SPEED):
+            channel = parent.channels.get(which)
+            if channel and len(channel.window) >= Numbers.armed and not channel.borrowed:
+                self.channels[which] = channel.lent()
 
     def count_week(self, clock: int) -> None:
         """Count a call of a service, and set its threshold from how often it speaks."""
@@ -138,6 +168,8 @@ class Subject:
             if which == COST:
                 size = abs(r) if abs(r) < 0.5 else 0.5
                 fit.typical = max(fit.typical + 0.01 * (size - fit.typical), 0.02)
+            if not fit.sound:
+                fit = self.fits[which] = new_fit(which)
         return (r, value, max(expected, least)) if fit.n > Numbers.first_fits else None
 
     def levels(self, v: dict[str, float]) -> Any:
@@ -176,8 +208,9 @@ class Subject:
               book: "Book") -> None:  # fmt: skip
         """Show one level to its channel."""
         channel, what = self.channels.setdefault(which, Channel()), self.laws.levels[which]
-        was_open = channel.open
+        was_open = None if channel.open is None else test_of(channel.open)
         said = channel.step(what, y, self.high, self.laws.off[which], call.at)
+        self.learned[which] = len(channel.window)
         pace = 0.1 if len(channel.window) >= 10 else 0.5
         channel.reference += (reference - channel.reference) * pace
         if channel.open is not None or said.opened is not None:
@@ -200,7 +233,8 @@ class Subject:
         found.update(
             observed=observed, usual=math.exp(median + base) - minus,
             lower=math.exp(channel.window.at(0.005) + base) - minus,
-            upper=math.exp(upper + base) - minus, n=len(channel.window),
+            upper=math.exp(upper + base) - minus, borrowed=int(channel.borrowed > 0),
+            n=channel.borrowed or len(channel.window),
         )  # fmt: skip
         book.findings.append(found)
 
@@ -208,6 +242,7 @@ class Subject:
         """Show one call to the share of failures (0) or of answers cut off (1)."""
         share, channel = self.shares[which], ERRORS + which
         off = bool(self.laws.off[channel] & 1)
+        self.learned[channel] = int(share.calls) + 1
         said = share.step(self.laws.shares[which], hit, self.high, off, call.at)
         if hit and share.open:
             book.hits.append((call.event, self.key, channel, 1.0))
@@ -216,12 +251,15 @@ class Subject:
         found = self.finding(said, channel, 0, call.clock, event=call.event)
         observed = said.hits / said.hits_of if said.hits_of else share.recent
         found.update(observed=observed, usual=share.mean(), upper=share.usual, n=int(share.calls))
+        if self.calls < Numbers.own:
+            found["borrowed"] = self.parent
         book.findings.append(found)
 
     def speaker(self, which: int, who: int, call: Call, book: "Book") -> None:
         """Show who speaks, a user (0) or a session (1)."""
         speakers, channel = self.speakers[which], USER + which
         off = bool(self.laws.off[channel] & 1)
+        self.learned[channel] = min(len(speakers.calls) + 1, Numbers.speakers)
         said = speakers.step(who, self.high, off, call.at)
         if speakers.open and who == speakers.who:
             book.hits.append((call.event, self.key, channel, 1.0))
@@ -246,6 +284,7 @@ class Subject:
                 continue
             due, was_open = rate.due, rate.open
             said = rate.close(self.high, self.laws.off[RATE])
+            self.learned[RATE] = max(rate.buckets, 0)
             if not said.kind:
                 continue
             test = said.opened if said.opened is not None else was_open
@@ -266,7 +305,7 @@ class Subject:
         opened = said.opened is not None
         return {
             "key": self.key, "channel": channel, "test": test, "kind": said.kind, "clock": clock,
-            "event": event, "due": due, "threshold": self.high, "borrowed": 0,
+            "event": event, "due": due, "threshold": self.high, "borrowed": 0, "last": self.last,
             "linger_ns": Numbers.linger_buckets * self.rate.length * NS,
             "statistic": said.statistic if opened else 0.0,
             "first": said.since if opened else (0, 0, 0), "hits": said.hits if opened else 0,
@@ -275,27 +314,33 @@ class Subject:
 
     def told(self) -> dict[str, Any]:
         """Return statistic by channel and test, and ratio to the usual and samples by channel."""
-        statistics, ratios, learned = np.zeros((len(CHANNELS), TESTS)), np.zeros(11), np.zeros(11)
+        statistics, ratios = np.zeros((len(CHANNELS), TESTS)), np.zeros(len(CHANNELS))
         for which, channel in self.channels.items():
-            learned[which] = len(channel.window)
             if len(channel.window) >= Numbers.armed:
                 ratios[which] = math.exp(channel.recent)
-            statistics[which, :3] = [one.value for one in channel.sums]
+            statistics[which, :3] = [one.value for one in channel.sums[:3]]
+            dense = channel.sums[DENSE].value
+            statistics[which, CLUSTER] = max(statistics[which, CLUSTER], dense)
         for i, share in enumerate(self.shares):
-            learned[ERRORS + i] = int(share.calls)
             if share.calls >= Numbers.armed:
                 ratios[ERRORS + i] = share.recent / share.mean()
             statistics[ERRORS + i, 0] = max(one.value for one in share.sums)
         for i, speakers in enumerate(self.speakers):
-            learned[USER + i] = len(speakers.calls)
             statistics[USER + i, 0] = speakers.nats
         rate = self.rate
-        learned[RATE] = max(rate.buckets, 0)
         if rate.buckets > 0 and rate.level > 0:
             ratios[RATE] = rate.recent / rate.level
         statistics[RATE, [SURGE, DROP]] = [one.value for one in rate.sums]
         statistics[RATE, SILENCE] = rate.silence()
-        return {"statistics": statistics.ravel(), "ratios": ratios, "learned": learned}
+        return {"statistics": statistics.ravel(), "ratios": ratios, "learned": self.learned.copy()}
+
+
+def name_of(key: Key) -> int:
+    """Return FNV-1a of a key's names, 64 bits."""
+    found = 0xCBF29CE484222325
+    for byte in "\0".join(part or "" for part in key).encode():
+        found = (found ^ byte) * 0x100000001B3 % 2**64
+    return found
 
 
 class Book:
@@ -312,6 +357,19 @@ class Book:
         """Return a subject, made where it is new."""
         high = (self.laws.fixed or Numbers.threshold_least) - self.laws.lean
         return self.subjects.setdefault(key, Subject(key, self.laws, high))
+
+    def parent_of(self, subject: Subject, clock: int) -> Subject | None:
+        """Return who knows the model best, else who knows most, and knows enough."""
+        known = [
+            one for key, one in self.subjects.items()
+            if key[3] is not None and key[:2] == subject.key[:2]
+            and one.calls >= Numbers.parent_calls and clock - one.last <= self.laws.idle_ns
+        ]  # fmt: skip
+
+        def knows(one: Subject) -> tuple[bool, int, int]:
+            return one.key[3] == subject.key[3], one.calls, -name_of(one.key)
+
+        return max(known, key=knows, default=None)
 
     def close_all(self, clock: int) -> None:
         """Close what is due at T = `clock`."""
@@ -335,9 +393,13 @@ class Book:
             if known and call.clock - known.last > self.laws.idle_ns:
                 del self.subjects[one]
         subject, whole = self.subject(key), self.subject(whole_key)
+        if subject.calls == 0 and (parent := self.parent_of(subject, call.clock)):
+            subject.borrow(parent)
         whole.count_week(call.clock)
         subject.high = whole.high
         for one_of_both in (whole, subject):
             one_of_both.rate.count(call.counted_at // NS, call.clock // NS)
             one_of_both.last = call.clock
+            one_of_both.calls += 1
+        whole.share(0, call.values.get("error", 0.0) > 0, call, self)
         subject.call(call, self)

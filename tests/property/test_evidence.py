@@ -67,6 +67,9 @@ def assert_remembered(record: bytes, subject: Subject, note: str) -> None:
     """Compare a subject's record with the oracle's subject."""
     found = taken_apart(record)
     assert found["counts"]["last"] == subject.last, note
+    assert found["counts"]["calls"] == subject.calls, note
+    assert found["counts"]["parent"] == subject.parent, note
+    assert_near(found["learned"], subject.learned, 0, f"{note} learned")
     assert_near(found["counts"]["high"], subject.high, EXACT, f"{note} threshold")
     for number, which in enumerate((LATENCY, TTFT, COST)):
         fit = subject.fits[which]
