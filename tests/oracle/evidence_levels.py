@@ -240,7 +240,7 @@ class Channel:
         return (level - self.tail.at) / self.tail.alone - math.log(1 - Numbers.tail_beyond)
 
     def ratios(self, what: Any, y: float) -> tuple[float, float, float, float, float]:
-        """Return the evidence of one level for a shift up, down, a cluster (two sums); its score."""
+        """Return the evidence of one level, by sum; and its plain score."""
         up, down = self.window.score(y - what.dead), self.window.score(y + what.dead)
         k, alike = allowance_of(self.wandering.wander), self.wandering.alike
         near = y - what.dead - k * self.tail.scale

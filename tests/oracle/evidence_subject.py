@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from oracle.evidence import NS, WEEK_S, At, Laws, Numbers, Said
+from oracle.evidence_fit import new_fit
 from oracle.evidence_levels import CLUSTER, DENSE, DOWN, SINGLE, Channel, test_of
 from oracle.evidence_rates import DROP, SILENCE, SURGE, Rate, Zone
 from oracle.evidence_shares import Share, Speakers
@@ -38,58 +39,6 @@ class Call:
     event: int = 0
 
 
-class Fit:
-    """Weighted recursive least squares on three terms.
-
-    Every sum is taken in the order of the terms: on streams that leave a coefficient all but
-    unknown another order gives other digits.
-    """
-
-    def __init__(self, uncertain: float, typical: float) -> None:
-        self.theta = [0.0] * 3
-        self.spread = [[uncertain if i == j else 0.0 for j in range(3)] for i in range(3)]
-        self.typical = typical
-        self.n = 0
-
-    def predict(self, x: list[float]) -> float:
-        """Return what the terms explain."""
-        return in_turn(0.0, self.theta, x)
-
-    def learn(self, x: list[float], y: float, residual: float, least: float) -> None:
-        """Learn one sample; its weight is that of a relative error, and falls with its residual."""
-        expected = self.predict(x)
-        size = max(expected, 0.3 * y, least)
-        scale = residual / self.typical if self.n > 20 else 0.0
-        weight = 1 / (size * size * (1 + scale * scale))
-        unknown = max(self.spread[i][i] for i in range(3)) > Numbers.uncertain_max
-        forget = 1.0 if unknown else 1 - 1 / Numbers.fit_memory
-        gain = [in_turn(0.0, row, x) for row in self.spread]
-        divisor = in_turn(forget / weight, x, gain)
-        for i in range(3):
-            self.theta[i] += gain[i] * (y - expected) / divisor
-            for j in range(3):
-                self.spread[i][j] = (self.spread[i][j] - gain[i] * gain[j] / divisor) / forget
-        self.n += 1
-
-    @property
-    def sound(self) -> bool:
-        """Say whether the spread can be one; rounding may spoil it."""
-        return all(0 < self.spread[i][i] < math.inf for i in range(3))
-
-
-def new_fit(which: int) -> Fit:
-    """Return a regression that has learned nothing."""
-    return Fit(1e3, 0.2) if which == COST else Fit(1e8, 0.3)
-
-
-def in_turn(start: float, a: list[float], b: list[float]) -> float:
-    """Return start + a . b, the first product added first."""
-    total = start
-    for one, other in zip(a, b, strict=True):
-        total += one * other
-    return total
-
-
 @dataclass
 class Subject:
     """Everything that is tested of one service and model, or of a service as a whole."""
@@ -108,7 +57,7 @@ class Subject:
 
     def __post_init__(self) -> None:
         self.channels: dict[int, Channel] = {}
-        self.fits = {which: new_fit(which) for which in (LATENCY, TTFT, COST)}
+        self.fits = {which: new_fit(which == COST) for which in (LATENCY, TTFT, COST)}
         self.shares = [Share(), Share()]
         self.speakers = [Speakers(), Speakers()]
         self.rate = Rate(Zone(self.laws.zone), self.laws.lateness_s)
@@ -169,7 +118,7 @@ class Subject:
                 size = abs(r) if abs(r) < 0.5 else 0.5
                 fit.typical = max(fit.typical + 0.01 * (size - fit.typical), 0.02)
             if not fit.sound:
-                fit = self.fits[which] = new_fit(which)
+                fit = self.fits[which] = new_fit(which == COST)
         return (r, value, max(expected, least)) if fit.n > Numbers.first_fits else None
 
     def levels(self, v: dict[str, float]) -> Any:

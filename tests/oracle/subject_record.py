@@ -22,7 +22,8 @@ def wholes(*names: str) -> list[tuple[str, str]]:
 CHANNEL = np.dtype([
     ("waiting", "<i2", 64), *wholes("waiting_n", "waiting_at"), ("sums", SUM, 4),
     *reals("closing", "recent", "reference", "wander", "block_sum", "pair_sum", "pair_var", "alike",
-           "wander_k", "tail_at", "tail", "tail_alone", "median", "scale", "best", "second", "last_second"),
+           "wander_k", "tail_at", "tail", "tail_alone", "median", "scale", "best", "second",
+           "last_second"),
     *wholes("epoch_n", "epochs", "blocks", "pairs", "block_n", "since_refresh", "open_for",
             "borrowed", "own", "open"),
 ])  # fmt: skip
@@ -85,7 +86,8 @@ def taken_apart(record: bytes) -> dict[str, Any]:
     assert struct.unpack_from("<5I", record, SIZES_AT) == SIZES
     reading = Reading(record, body_at(record))
     found: dict[str, Any] = {
-        "counts": reading.take(COUNTS, 1)[0], "learned": reading.take("<i4", 11), "fits": reading.take(FIT, 3),
+        "counts": reading.take(COUNTS, 1)[0], "learned": reading.take("<i4", 11),
+        "fits": reading.take(FIT, 3),
         "shares": reading.take(SHARE, 2), "rate": reading.take(RATE, 1)[0],
         "speakers": [], "channels": {},
     }  # fmt: skip

@@ -275,8 +275,9 @@ def random_values(rng: np.random.Generator, n: int, crowded: bool) -> NDArray[np
 def busy_events(rng: np.random.Generator, seed: int) -> tuple[Events, dict[str, Any]]:
     """Return a stream on which every test of evidence speaks: long, and much happens in it.
 
-    A few models of two services call often; others come and go, and some stay away for longer than
-    the idle time.  The cap is too small for all in every third stream.
+    A few models of two services call often, one of a third from the middle on; others come and go,
+    and some stay away for longer than the idle time.  The cap is too small for all in every third
+    stream.
     """
     n = int(rng.integers(3000, 6000))
     models = int(rng.integers(2, 4))
@@ -286,6 +287,9 @@ def busy_events(rng: np.random.Generator, seed: int) -> tuple[Events, dict[str, 
     guests = rng.random(n) < 0.03
     # One guest at a time: each is forgotten, and its numbers go to the next.
     key[guests] = models + np.arange(n)[guests] * 12 // n
+    # A service that is born late, of a model that is known elsewhere: it borrows.
+    keys.append(("acme", "prod", "late", "model-0"))
+    key[(np.arange(n) > n // 2) & (rng.random(n) < 0.3)] = len(keys) - 1
     steps = rng.exponential(2 * SECOND_NS, n).astype(np.int64)
     if seed % 3 == 1:
         # Wholly regular: a silence is told from little.
@@ -334,8 +338,8 @@ def busy_values(rng: np.random.Generator, n: int) -> NDArray[np.float64]:
     values[:, 7] = rng.random(n) < 0.01
     for metric in (0, 1, 2, 3, 5):
         start = int(rng.integers(n // 3, n))
-        length = int(rng.choice([30, 200, 900]))
-        values[start : start + length, metric] *= rng.choice([0.4, 1.5, 3.0])
+        length = int(rng.choice([30, 200, 1500]))
+        values[start : start + length, metric] *= rng.choice([0.3, 1.5, 5.0])
     values[rng.random(n) < 0.002, 0] *= 60
     start = int(rng.integers(n // 3, n))
     few = rng.random(len(values[start : start + 300, 0])) < 0.15
