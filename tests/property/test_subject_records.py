@@ -236,9 +236,19 @@ def test_what_is_taken_up_elsewhere_keeps_what_is_usual_and_nothing_of_when() ->
     assert not evidence.findings()
 
 
-def speak(evidence: Evidence, key: tuple[str, str, str, str], second: int, n: int) -> None:
-    """Judge a call a second."""
-    time = (second + np.arange(n, dtype=np.int64)) * SECOND_NS
+def test_how_long_a_bucket_is_elsewhere_is_chosen_from_the_calls_there() -> None:
+    key = ("t", "e", "chat", "m")
+    teacher, evidence = new_evidence(), new_evidence()
+    speak(teacher, key, 1_000_000, 1_500)
+    evidence_records.load(evidence, evidence_records.save(teacher, key, 0), True)
+    speak(evidence, key, 9_000_000, 200, gap=60)
+    assert taken_apart(evidence_records.save(evidence, key, 0))["rate"]["length"] == 1200
+
+
+def speak(evidence: Evidence, key: tuple[str, str, str, str], second: int, n: int,
+          gap: int = 1) -> None:  # fmt: skip
+    """Judge a call a second, or `gap` seconds."""
+    time = (second + np.arange(n, dtype=np.int64) * gap) * SECOND_NS
     values = np.full((n, 8), np.nan)
     values[:, 0] = np.random.default_rng(n).normal(100, 10, n)
     nobody = np.zeros(n, np.uint32)
