@@ -227,7 +227,7 @@ cdef inline bint hide_text(PyObject* side, const Py_ssize_t* at, bint keep) exce
     """Note the length of a prompt or response in characters, and take its text out.
 
     A length that is there already stays: of a text that was redacted or cut it tells the whole.
-    With `keep` a text stays, and the answer is False.
+    With `keep` a text stays, and the answer is False; of an empty one its length says all.
     """
     cdef PyObject* text
     if side == NULL:
@@ -239,6 +239,7 @@ cdef inline bint hide_text(PyObject* side, const Py_ssize_t* at, bint keep) exce
         length = PyUnicode_GET_LENGTH(text) if PyUnicode_CheckExact(text) else 0
         size = <object>length
         put(side, at[1], <PyObject*>size)
+    keep = keep and not (PyUnicode_CheckExact(text) and PyUnicode_GET_LENGTH(text) == 0)
     if not keep:
         put(side, at[0], Py_None)
     return not keep

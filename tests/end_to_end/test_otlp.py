@@ -110,7 +110,7 @@ def test_spans_of_the_real_sdk_are_found_in_the_store(
                 span.set_attribute("gen_ai.request.model", "gpt-4o")
                 span.set_attribute("gen_ai.usage.input_tokens", 800 + number)
                 span.set_attribute("gen_ai.response.finish_reasons", ["stop"])
-                span.set_attribute("gen_ai.input.messages", "the canary in the prompt")
+                span.set_attribute("gen_ai.input.messages", "write to canary@example.com")
                 time.sleep(0.001)
                 if number == 2:
                     span.set_attribute("error.type", "timeout")
@@ -124,6 +124,7 @@ def test_spans_of_the_real_sdk_are_found_in_the_store(
     assert sorted(row["error_classes"] for row in rows) == [[], [], ["timeout"]]
     assert all(row["latency_ms"] > 0 for row in rows)
     assert len({row["trace_id"] for row in rows}) == 1
+    assert {row["prompt_text"][:16] for row in rows} == {"write to [EMAIL:"}
     assert "canary" not in json.dumps(rows)
 
 
