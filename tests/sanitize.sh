@@ -51,4 +51,6 @@ assert 'libasan' in maps and 'libubsan' in maps"
 exec "$python" -S -m pytest -p no:cacheprovider -p no:benchmark --capture=sys tests/unit/core \
     tests/property/test_core.py tests/property/test_stability.py tests/property/test_partition.py \
     tests/property/test_recent.py tests/property/test_records.py tests/property/test_novelty.py \
-    tests/property/test_otlp.py tests/unit/intake/test_keep.py "$@"
+    tests/property/test_evidence.py tests/property/test_evidence_cuts.py \
+    tests/property/test_subject_records.py tests/property/test_otlp.py \
+    tests/unit/intake/test_keep.py "$@"

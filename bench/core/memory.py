@@ -13,11 +13,16 @@ import numpy as np
 
 from sentinel._core.bank import Bank
 from sentinel._core.partition import Partition
+from sentinel.detectors.channels import LEVELS, SHARES
 
 BATCH = 65_536
 SECOND_NS = 1_000_000_000
 ALL_METRICS = 8
 FOREVER_NS = 10**18
+LAWS = {
+    "levels": LEVELS, "shares": SHARES, "off": [0] * 11, "fixed": 0.0, "allowed": 1.0, "lean": 0.0,
+    "zone": [],
+}  # fmt: skip
 
 
 def resident_bytes() -> int:
@@ -58,13 +63,14 @@ def bytes_of_partition(series: int, samples: int, metrics: int) -> float:
     rng = np.random.default_rng(1)
     partition = Partition(
         max_series=series + 8, voters=[15] * ALL_METRICS, min_samples=min(samples, 1000),
-        idle_ns=FOREVER_NS,
+        idle_ns=FOREVER_NS, laws=LAWS,
     )  # fmt: skip
     who = turns(rng, series // metrics, samples)
     values = np.full((BATCH, ALL_METRICS), np.nan)
     values[:, :metrics] = rng.lognormal(5, 1, (BATCH, metrics))
     high = np.zeros(BATCH, np.uint64)
     index = np.zeros(BATCH, np.int32)
+    unsaid, nobody = np.full(BATCH, 2, np.uint8), np.zeros(BATCH, np.uint32)
     seen = 0
     before = 0
 
@@ -77,6 +83,7 @@ def bytes_of_partition(series: int, samples: int, metrics: int) -> float:
         partition.judge(
             names, np.ascontiguousarray(key, np.int32), position * SECOND_NS, position * SECOND_NS,
             values[:n], high[:n], position.astype(np.uint64), position, index[:n],
+            unsaid[:n], nobody[:n], nobody[:n],
         )  # fmt: skip
 
     for _ in range(3):

@@ -217,6 +217,7 @@ cdef inline int accept_channel(Channel* c) noexcept nogil:
     cdef int i, at
     cdef double moved = c.median
     close_channel(c)
+    c.recent = 0
     if c.waiting_n == 0:
         return 0
     c.window.n = c.window.head = 0

@@ -6,7 +6,7 @@ u16, CRC-32 of everything else u32), the sizes of the five structures u32 each, 
 subject stands i64, tenant, environment, service and model each as u16 length and UTF-8 (0xffff: no
 model, a service as a whole), then what it knows: counts, and as they lie in memory what each
 channel has learned, fits, shares, rate, speakers with their rings and channels with their windows.
-A build whose structures have other sizes does not read it.
+A build whose structures have other sizes does not read it, and none takes a number that cannot be.
 """
 import struct
 import zlib
@@ -18,13 +18,15 @@ from libc.string cimport memcpy
 
 from sentinel._core.calibration cimport Channel
 from sentinel._core.evidence cimport Evidence
+from sentinel._core.findings cimport LEVEL_CHANNELS
 from sentinel._core.levels cimport LEVELS, Levels
-from sentinel._core.rates cimport Rate
+from sentinel._core.possible cimport (
+    can_be_channel, can_be_rate, can_be_speakers, can_be_subject, can_be_window)
+from sentinel._core.rates cimport NS, Rate
 from sentinel._core.residual cimport Fit
 from sentinel._core.shares cimport Share
 from sentinel._core.speakers cimport SPEAKERS, Speakers
-from sentinel._core.findings cimport LEVEL_CHANNELS
-from sentinel._core.subject cimport FITS, Subject, begin_elsewhere, channel_of
+from sentinel._core.subject cimport FITS, Subject, begin_elsewhere, channel_of, restart_subject
 
 VERSION = 1
 MAGIC = b"SNTE"
@@ -35,6 +37,7 @@ _LENGTH = struct.Struct("<H")
 _COUNTS = struct.Struct("<qqqddqiid")
 _WINDOW = struct.Struct("<BHHH")
 _ABSENT = 0xffff
+_CAPACITIES = (0, 125, 250, 500, LEVELS)
 
 cdef enum:
     # Of a channel, what follows its window; of speakers, what follows their ring.
@@ -120,17 +123,31 @@ def load(Evidence evidence not None, const unsigned char[::1] record, bint elsew
         It has seen calls already.
     """
     cdef Subject* s
-    cdef Channel* c
-    cdef const unsigned char[::1] rest
-    cdef Py_ssize_t at = 0
-    cdef int i
     key, offset, body = _take_apart(record)
     number = evidence.numbers.get(key)
     if number is not None and evidence.at(number).calls:
         raise KnownSubject(f"that of {key[2]} is here already")
     number = evidence.whole_of(key) if key[3] is None else evidence.subject_of(key)
     s = evidence.at(number)
-    rest = body
+    try:
+        fill(s, body)
+    except BadRecord:
+        restart_subject(s, s.high)
+        raise
+    if elsewhere:
+        begin_elsewhere(s)
+    evidence.expect(number)
+    return offset
+
+
+cdef int fill(Subject* s, bytes body) except -1:
+    """Fill an empty subject from what follows the names."""
+    cdef Channel* c
+    cdef const unsigned char[::1] rest = body
+    cdef Py_ssize_t at
+    cdef int i
+    if len(body) < _COUNTS.size:
+        raise BadRecord("lengths differ from what the record says")
     (s.last, s.touched, s.calls, s.week_calls, s.week_seconds, s.week_at, s.week_new,
      s.parent, s.high) = _COUNTS.unpack_from(body)
     at = _COUNTS.size
@@ -140,6 +157,8 @@ def load(Evidence evidence not None, const unsigned char[::1] record, bint elsew
     at = copy(&s.rate, rest, at, sizeof(Rate))
     for i in range(2):
         at = copy(&s.speakers[i].usual, rest, at, PLAIN_SPEAKERS)
+        if not can_be_speakers(&s.speakers[i]):
+            raise BadRecord("a number is not possible")
         if s.speakers[i].n:
             s.speakers[i].ring = <uint32_t*> calloc(SPEAKERS, sizeof(uint32_t))
             if s.speakers[i].ring == NULL:
@@ -152,7 +171,7 @@ def load(Evidence evidence not None, const unsigned char[::1] record, bint elsew
         at += _WINDOW.size
         if not there:
             continue
-        if not (n <= capacity <= LEVELS and first <= n):
+        if capacity not in _CAPACITIES or n > capacity or first > (n - 1 if n == LEVELS else 0):
             raise BadRecord("lengths differ from what the record says")
         c = channel_of(s, i)
         if c == NULL:
@@ -165,12 +184,13 @@ def load(Evidence evidence not None, const unsigned char[::1] record, bint elsew
             c.window.n, c.window.capacity, c.window.head = n, capacity, first
             at = copy(c.window.block, rest, at, n * 2)
             at = copy(c.window.block + <int> capacity, rest, at, n * 2)
+        if not can_be_window(&c.window) or not can_be_channel(c):
+            raise BadRecord("a number is not possible")
     if at != rest.shape[0]:
         raise BadRecord("lengths differ from what the record says")
-    if elsewhere:
-        begin_elsewhere(s)
-    evidence.expect(number)
-    return offset
+    if not can_be_subject(s) or not can_be_rate(&s.rate, s.last // NS):
+        raise BadRecord("a number is not possible")
+    return 0
 
 
 cdef Py_ssize_t copy(void* to, const unsigned char[::1] body, Py_ssize_t at,

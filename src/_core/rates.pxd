@@ -204,11 +204,11 @@ cdef inline double compare(Rate* r, const Zone* zone, double count, double* leas
     cdef double z = deviation_of(r, count, r.level), forecast
     least[0] = r.level
     if r.day_n[hour % HOURS]:
-        forecast = r.day[hour % HOURS] * r.length
+        forecast = <double> r.day[hour % HOURS] * r.length
         z = milder(z, deviation_of(r, count, forecast))
         least[0] = forecast if forecast < least[0] else least[0]
     if r.week_n[hour % WEEK]:
-        forecast = r.week[hour % WEEK] * r.length
+        forecast = <double> r.week[hour % WEEK] * r.length
         z = milder(z, deviation_of(r, count, forecast))
         least[0] = forecast if forecast < least[0] else least[0]
     if z > 5:

@@ -10,8 +10,9 @@ References
 Ljung, L. and Soderstrom, T. (1983), Theory and Practice of Recursive Identification, section 2.6.
 Huber, P. J. and Ronchetti, E. M. (2009), Robust Statistics, chapter 7 (weights of a Cauchy loss).
 """
-from libc.math cimport log
+from libc.math cimport isfinite, log
 from libc.stdint cimport int64_t
+from libc.string cimport memset
 
 cdef enum:
     TERMS = 3
@@ -37,9 +38,19 @@ cdef struct Fit:
 
 cdef inline void start_fit(Fit* f, double uncertain, double typical) noexcept nogil:
     cdef int i
+    memset(f, 0, sizeof(Fit))
     for i in range(TERMS):
         f.spread[i * TERMS + i] = uncertain
     f.typical = typical
+
+
+cdef inline bint is_sound(const Fit* f) noexcept nogil:
+    """Say whether the spread can be one: rounding may make its diagonal negative, or overflow."""
+    cdef int i
+    for i in range(TERMS):
+        if not (f.spread[i * TERMS + i] > 0 and isfinite(f.spread[i * TERMS + i])):
+            return False
+    return True
 
 
 cdef inline double predicted(const Fit* f, const double* x) noexcept nogil:

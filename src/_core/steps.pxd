@@ -19,10 +19,10 @@ from sentinel._core.findings cimport (
 from sentinel._core.levels cimport level_at
 from sentinel._core.rates cimport (
     DROP, NS, SILENCE, SURGE, Rate, close_bucket, due_of, pass_gap, silence_evidence)
-from sentinel._core.residual cimport FIRST_FITS, Fit, fit_step, predicted, residual
+from sentinel._core.residual cimport FIRST_FITS, Fit, fit_step, is_sound, predicted, residual
 from sentinel._core.shares cimport Share, share_step, usual_share
 from sentinel._core.speakers cimport SPEAKERS, Speakers, speakers_step
-from sentinel._core.subject cimport Laws, Subject, channel_of
+from sentinel._core.subject cimport Laws, Subject, channel_of, restart_fit
 from sentinel._core.sums cimport ARMED, NO_TEST, Moment, Said
 
 cdef enum:
@@ -174,6 +174,8 @@ cdef inline double learned_residual(Subject* s, Fit* fit, int which, const doubl
             fit.typical += 0.01 * ((r if r > 0 else -r) - fit.typical) if -0.5 < r < 0.5 else (
                 0.01 * (0.5 - fit.typical))
             fit.typical = fit.typical if fit.typical > 0.02 else 0.02
+        if not is_sound(fit):
+            restart_fit(fit, which == COST)
     return r
 
 

@@ -13,7 +13,8 @@ from sentinel._core.calibration cimport (
 from sentinel._core.channel cimport Nature
 from sentinel._core.findings cimport (
     CHANNELS, COST, CUT_OFF, ERRORS, LATENCY, LEVEL_CHANNELS, RATE, SPEED, TTFT, USER)
-from sentinel._core.rates cimport DROP, NS, SURGE, Rate, Zone, accept_rate, start_rate
+from sentinel._core.rates cimport (
+    DROP, FIRST_CALLS, NS, SURGE, Rate, Zone, accept_rate, start_rate)
 from sentinel._core.residual cimport Fit, start_fit
 from sentinel._core.shares cimport Share, ShareNature, accept_share, start_share
 from sentinel._core.speakers cimport Speakers
@@ -70,14 +71,18 @@ cdef struct Subject:
     bint live
 
 
+cdef inline void restart_fit(Fit* f, bint of_cost) noexcept nogil:
+    """Begin a regression, for the first time or because rounding has spoilt it."""
+    # Latency (ms) on 1, prompt / 1000 and answer / 100 tokens; first token likewise; cost (USD) on
+    # prompt and answer / 1000 tokens.  A relative error of 0.3 is usual before we know.
+    start_fit(f, 1e3 if of_cost else 1e8, 0.2 if of_cost else 0.3)
+
+
 cdef inline void start_subject(Subject* s) noexcept nogil:
     """Give a subject of zeros its priors."""
     cdef int i
-    # Latency (ms) on 1, prompt / 1000 and answer / 100 tokens; first token likewise; cost (USD) on
-    # prompt and answer / 1000 tokens.  A relative error of 0.3 is usual before we know.
-    start_fit(&s.fits[0], 1e8, 0.3)
-    start_fit(&s.fits[1], 1e8, 0.3)
-    start_fit(&s.fits[2], 1e3, 0.2)
+    for i in range(FITS):
+        restart_fit(&s.fits[i], i == FITS - 1)
     for i in range(2):
         start_share(&s.shares[i])
         s.speakers[i].open = NO_TEST
@@ -193,6 +198,9 @@ cdef inline void begin_elsewhere(Subject* s) noexcept nogil:
         s.shares[i].sums[0].value = s.shares[i].sums[1].value = 0
     s.rate.open = NO_TEST
     s.rate.sums[SURGE].value = s.rate.sums[DROP].value = 0
+    # Calls are counted anew: those of before, and the time since, would make the rate too low.
+    s.rate.calls = s.rate.since = 0
+    s.rate.next_choice = FIRST_CALLS
     s.rate.bucket = s.rate.buckets = s.rate.hour = -1
     s.rate.silent_calls = 0
     memset(s.rate.counts, 0, sizeof(s.rate.counts))

@@ -13,7 +13,8 @@ from oracle.telemetry import (
     LATENESS_NS,
     STALE_NS,
     Events,
-    Outcome,
+    assert_same,
+    cuts_of,
     new_partition,
     play,
     random_events,
@@ -31,21 +32,6 @@ METRICS = 8
 KEY = ("default", "default", "chat", "gpt-4")
 
 
-def cuts_of(rng: np.random.Generator, n: int, batches: int) -> list[int]:
-    return [0, *np.sort(rng.integers(0, n + 1, batches - 1)).tolist(), n]
-
-
-def assert_same(got: Outcome, want: Outcome, note: str) -> None:
-    for name, mine in vars(got).items():
-        theirs = getattr(want, name)
-        if mine != theirs:
-            if isinstance(mine, dict):
-                differing = [key for key in {*mine, *theirs} if mine.get(key) != theirs.get(key)]
-                raise AssertionError(f"{note}: {name} differs at {differing[:3]}")
-            first = next((p for p in zip(mine, theirs, strict=False) if p[0] != p[1]), None)
-            raise AssertionError(f"{note}: {name}: {len(mine)} and {len(theirs)}, first {first}")
-
-
 def simple(n: int, **changes: Any) -> Events:
     """n events of one series, a second apart, in their own offsets."""
     time = np.arange(1, n + 1, dtype=np.int64) * 1_000_000_000 + 10 * STALE_NS
@@ -55,7 +41,8 @@ def simple(n: int, **changes: Any) -> Events:
         "keys": [KEY], "key": np.zeros(n, np.int32), "time": time, "received": time.copy(),
         "values": values, "id_high": np.zeros(n, np.uint64),
         "id_low": np.arange(1, n + 1, dtype=np.uint64), "offset": np.arange(n, dtype=np.int64),
-        "index": np.zeros(n, np.int32),
+        "index": np.zeros(n, np.int32), "finish": np.zeros(n, np.uint8),
+        "user": np.zeros(n, np.uint32), "session": np.zeros(n, np.uint32),
     }  # fmt: skip
     return Events(**{**columns, **changes})
 
@@ -67,7 +54,7 @@ def judged(events: Events, **rules: Any) -> tuple[Any, NDArray[np.int64], NDArra
 
 
 @pytest.mark.parametrize("seed", range(scaled(160)))
-def test_a_stream_cut_anywhere_gives_the_same_verdicts_cases_and_state(seed: int) -> None:
+def test_a_stream_cut_anywhere_gives_the_same_verdicts_findings_and_state(seed: int) -> None:
     rng = np.random.default_rng(seed)
     events, rules = random_events(rng, seed)
     n = len(events)
@@ -88,7 +75,6 @@ def test_the_streams_hold_everything_that_may_depend_on_a_cut() -> None:
                           ("overflow", EVENT_OVERFLOWED)):  # fmt: skip
             counts[name] = counts.get(name, 0) + int(np.count_nonzero(state & bit))
         counts["fired"] = counts.get("fired", 0) + len(found.fired)
-        counts["cases"] = counts.get("cases", 0) + len(found.cases)
         gaps = np.diff(np.maximum.accumulate(np.minimum(events.time, events.received)))
         counts["idle"] = counts.get("idle", 0) + int(np.count_nonzero(gaps > IDLE_NS))
     assert all(count > 20 for count in counts.values()), counts
@@ -157,7 +143,7 @@ def test_beyond_the_cap_a_new_series_is_judged_as_other() -> None:
     partition, _, state = judged(events, max_series=3)
     assert state.tolist() == [0, 0, 0, EVENT_OVERFLOWED, EVENT_OVERFLOWED]
     assert partition.samples_of(keys[2], 0) == 1
-    assert partition.slot_of(keys[3], 0) is None
+    assert partition.roster.slot_of(keys[3], 0) is None
     assert partition.samples_of(("default", "default", "__other__", "__other__"), 0) == 2
 
 
@@ -187,7 +173,7 @@ def test_a_series_beyond_the_cap_takes_the_place_of_one_that_went_idle() -> None
         events.received[2] = events.time[2]
         found = play(events, batches, {"max_series": 2})
         assert found.state == [0, 0, 0]
-        assert [key for key, _ in found.records] == [keys[2]]
+        assert [key for key, metric in found.records if metric >= 0] == [keys[2]]
 
 
 def test_what_fired_keeps_its_series_when_that_goes_idle_within_the_batch() -> None:
@@ -210,9 +196,9 @@ def test_a_key_given_twice_in_a_batch_is_one_series_even_at_the_cap() -> None:
 
 def test_a_series_that_is_there_can_be_adopted_at_the_cap() -> None:
     partition, _, _ = judged(simple(1), max_series=1)
-    assert partition.adopt(KEY, 0) == partition.slot_of(KEY, 0)
+    assert partition.roster.adopt(KEY, 0) == partition.roster.slot_of(KEY, 0)
     with pytest.raises(OverflowError):
-        partition.adopt(KEY, 1)
+        partition.roster.adopt(KEY, 1)
 
 
 def test_columns_of_different_lengths_and_foreign_keys_are_refused() -> None:

@@ -14,7 +14,6 @@ from sentinel._core.bank import Bank
 
 KEY = ("default", "prod", "chat-äpi", "gpt-4")
 SECOND_NS = 1_000_000_000
-SILENT_NS = 900 * SECOND_NS
 IDLE_NS = 7_200 * SECOND_NS
 LATENCY, ERROR = 0, 7
 SPLITS = 3_000
@@ -45,12 +44,12 @@ def random_run(rng: np.random.Generator, n: int, series: int) -> Columns:
     value[shifted & (slot == series - 1)] = 1
     steps = rng.integers(1, SECOND_NS, n)
     gaps = rng.random(n) < 3 / n
-    steps[gaps] = rng.choice([SILENT_NS - 1, SILENT_NS + 1, IDLE_NS + 1], gaps.sum())
+    steps[gaps] = rng.choice([900 * SECOND_NS, IDLE_NS - 1, IDLE_NS + 1], gaps.sum())
     return slot, value, np.cumsum(steps) + 10**18
 
 
 def judged(bank: Bank, run: Columns, start: int, stop: int) -> list[Any]:
-    """Judge a part of a run; return verdicts and cases with their places in the whole."""
+    """Judge a part of a run; return verdicts with their places in the whole."""
     slot, value, time = run
     bank.judge(slot[start:stop], value[start:stop], time[start:stop], True)
     columns = reports.verdicts(bank)
@@ -59,10 +58,6 @@ def judged(bank: Bank, run: Columns, start: int, stop: int) -> list[Any]:
     rows: list[Any] = [row.tobytes() for row in np.column_stack(
         [column.astype(np.float64) for column in columns.values()]
     )]  # fmt: skip
-    for case in reports.cases(bank):
-        case["event"] += start
-        del case["first_offset"]  # a bank without positions counts within its batch
-        rows.append(repr(case))
     return rows
 
 
@@ -71,7 +66,7 @@ def saved(bank: Bank, series: int) -> list[bytes]:
 
 
 def test_a_stream_goes_on_from_its_records_bit_for_bit() -> None:
-    cases = 0
+    verdicts = 0
     for seed in range(scaled(SPLITS)):
         rng = np.random.default_rng(seed)
         series = int(rng.integers(2, 5))
@@ -91,14 +86,13 @@ def test_a_stream_goes_on_from_its_records_bit_for_bit() -> None:
         assert judged(fresh, run, cut, n) == want, f"seed {seed}, cut {cut}"
         for slot in range(series):
             assert reports.summary(fresh, slot) == reports.summary(whole, slot)
-            assert reports.open_tests(fresh, slot) == reports.open_tests(whole, slot)
             assert (reports.samples(fresh, slot) == reports.samples(whole, slot)).all()
         assert saved(fresh, series) == saved(whole, series), f"seed {seed}, cut {cut}"
         once = new_bank(size, series)
         joined = judged(once, run, 0, n)
         assert sorted(map(str, joined)) == sorted(map(str, first + want)), f"seed {seed}"
-        cases += sum(isinstance(row, str) for row in joined)
-    assert cases > scaled(SPLITS) // 20
+        verdicts += len(joined)
+    assert verdicts > 10 * scaled(SPLITS)
 
 
 def test_another_window_size_keeps_the_newest_samples_that_fit() -> None:
@@ -116,8 +110,6 @@ def test_another_window_size_keeps_the_newest_samples_that_fit() -> None:
         found = reports.samples(new, 0)
         assert (found == held[-after:]).all(), f"seed {seed}"
         assert len(found) == min(len(held), after)
-        if before != after:
-            assert reports.open_tests(new, 0) == 0
         # It goes on as a window of the new size does.
         more = np.append(value, [1.0, 2.0] * after)[: after + 5]
         time = run[2][-1] + np.arange(len(more), dtype=np.int64)
@@ -170,7 +162,7 @@ def test_noise_is_no_record() -> None:
     rng = np.random.default_rng(3)
     for _ in range(scaled(2_000)):
         refused(rng.bytes(int(rng.integers(0, 400))))
-        refused(b"SNTS\1\0\0\0" + rng.bytes(int(rng.integers(0, 400))))
+        refused(b"SNTS\2\0\0\0" + rng.bytes(int(rng.integers(0, 400))))
 
 
 def test_only_an_open_empty_series_takes_a_record() -> None:

@@ -1,5 +1,5 @@
 from sentinel._core.bank import Bank
-from sentinel._core.partition import Names
+from sentinel._core.roster import Names
 
 VERSION: int
 
