@@ -186,6 +186,7 @@ cdef inline int channel_step(Channel* c, const Nature* what, double y, double hi
                 said.opened = SINGLE
                 said.alone = True
                 said.statistic = said.single
+                said.record = record_of(c)
                 said.since = at[0]
                 said.hits = said.hits_of = 1
                 note_record(c, y)

@@ -105,18 +105,22 @@ cdef inline Finding* found(Findings* out, const Subject* s, int32_t number, int 
 
 
 cdef inline void describe_level(Finding* f, const Channel* c, int which, int test, double value,
-                                double reference) noexcept nogil:
+                                double reference, double record) noexcept nogil:
     """Say in the channel's own unit what was seen and what is usual.
 
-    `reference`: the logarithm of what the level of this call is a ratio to.
+    `reference`: the logarithm of what the level of this call is a ratio to; `record`: what a single
+    call has beaten.
     """
     cdef double base = c.reference, level = c.median + c.recent
     cdef double high = level_at(&c.window, 0.995), low = level_at(&c.window, 0.005)
     cdef int minus = 1 if which == PROMPT or which == RESPONSE else 0
     if test == SINGLE or test == CLUSTER:
         base = reference
-        if (c.epoch_n or c.epochs) and record_of(c) > high:
-            high = record_of(c)
+        # A single call is in the record by now, and no bound of itself.
+        if test == CLUSTER:
+            record = record_of(c)
+        if (c.epoch_n or c.epochs) and record > high:
+            high = record
     f.observed = exp(level + base) - minus
     if test == SINGLE or test == CLUSTER:
         f.observed = value
@@ -158,7 +162,7 @@ cdef inline int level_step(Subject* s, int32_t number, const Laws* laws, const C
     f.event = call.event
     f.clock = call.clock
     f.statistics[which * TESTS + SINGLE] = said.single
-    describe_level(f, c, which, test, value, reference)
+    describe_level(f, c, which, test, value, reference, said.record)
     return 0
 
 

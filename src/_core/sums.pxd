@@ -46,6 +46,7 @@ cdef struct Said:
     bint alone              # a single call: told, and nothing stays open
     double statistic
     double single           # -ln p of this call beyond the record, else 0
+    double record           # what a single call has beaten
     Moment since
     int32_t hits
     int32_t hits_of
