@@ -158,6 +158,7 @@ class Subject:
         """Show one level to its channel."""
         channel, what = self.channels.setdefault(which, Channel()), self.laws.levels[which]
         was_open = None if channel.open is None else test_of(channel.open)
+        beaten = channel.record.value
         said = channel.step(what, y, self.high, self.laws.off[which], call.at)
         self.learned[which] = len(channel.window)
         pace = 0.1 if len(channel.window) >= 10 else 0.5
@@ -172,7 +173,8 @@ class Subject:
         one_call = test in (SINGLE, CLUSTER)
         base = reference if one_call else channel.reference
         minus = 1 if which in (PROMPT, RESPONSE) else 0
-        upper, record = channel.window.at(0.995), channel.record.value
+        upper = channel.window.at(0.995)
+        record = beaten if test == SINGLE else channel.record.value
         if one_call and record is not None:
             upper = max(upper, record)
         median = channel.tail.median
