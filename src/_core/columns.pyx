@@ -347,20 +347,19 @@ cdef class Reader:
 
     def redact(self, list events not None, dict users not None, dict sessions not None,
                bint keep_texts):
-        """Take out texts or leave them, put known pseudonyms; return the rows that need more.
-
-        More: a text, an id that is not in the tables, errors, metadata.  No other row holds any.
-        """
+        """Take out texts or leave them, put known pseudonyms; return the rows that need more."""
         cdef Py_ssize_t i
         cdef bint done
-        cdef list left = []
+        cdef list texts = [], left = []
         cdef Py_ssize_t* at = self.of_event
         cdef PyObject* value
         for i in range(len(events)):
             event = self.event_at(events, i)
             done = hide_text(slot(event, at[PROMPT]), self.of_side[0], keep_texts)
             done &= hide_text(slot(event, at[RESPONSE]), self.of_side[1], keep_texts)
-            done &= hide_id(event, at[USER], <PyObject*>users)
+            if not done:
+                texts.append(i)
+            done = hide_id(event, at[USER], <PyObject*>users)
             done &= hide_id(event, at[SESSION], <PyObject*>sessions)
             value = slot(event, at[ERRORS])
             if value != NULL and PyList_GET_SIZE(value) == 0:
@@ -368,10 +367,9 @@ cdef class Reader:
             value = slot(event, at[METADATA])
             if value != NULL and PyDict_GET_SIZE(value) == 0:
                 put(event, at[METADATA], Py_None)
-            done &= slot(event, at[ERRORS]) == NULL and slot(event, at[METADATA]) == NULL
-            if not done:
+            if not done or slot(event, at[ERRORS]) != NULL or slot(event, at[METADATA]) != NULL:
                 left.append(i)
-        return left
+        return texts, left
 
 
 def uuid_bits(str text not None):

@@ -127,11 +127,11 @@ cdef Py_ssize_t look_at(
 
 cdef int scan(
         const uint8_t* s, Py_ssize_t n, int kinds, const SecretWords* words,
-        Finds* finds) except -1 nogil:
-    """List what is found, in order, none of them overlapping."""
+        Finds* finds, Py_ssize_t most) except -1 nogil:
+    """List what is found, the first `most` of it, in order, none of them overlapping."""
     cdef Py_ssize_t i = next_trigger(s, n, 0), floor = 0, looked = 0, after
     cdef Find found
-    while i < n:
+    while i < n and finds.count < most:
         found.kind = NOTHING
         after = look_at(s, n, floor, i, &looked, words, &found)
         if found.kind != NOTHING and kinds >> found.kind & 1:
@@ -252,10 +252,10 @@ cdef class Scanner:
             for passes in range(PASSES):
                 finds.count = 0
                 if n < ALONE:
-                    scan(s, n, self.kinds, &self.words, &finds)
+                    scan(s, n, self.kinds, &self.words, &finds, n)
                 else:
                     with nogil:
-                        scan(s, n, self.kinds, &self.words, &finds)
+                        scan(s, n, self.kinds, &self.words, &finds, n)
                 if finds.count == 0:
                     return text if passes == 0 else PyUnicode_DecodeUTF8(<const char*>s, n, NULL)
                 more = <uint8_t*>malloc(n + finds.count * PLACEHOLDER_MOST)
@@ -273,6 +273,38 @@ cdef class Scanner:
             free(out)
             free(finds.item)
 
+    def unclean(self, list events not None, list rows not None, Py_ssize_t most):
+        """Return those of the rows whose prompt or response holds something, or is too long.
+
+        `most`: characters.  A text that is no good text, half a surrogate pair, counts as well.
+        """
+        cdef list left = []
+        for row in rows:
+            event = events[row]
+            if not (self.is_clean(event.prompt, most) and self.is_clean(event.response, most)):
+                left.append(row)
+        return left
+
+    cdef bint is_clean(self, side, Py_ssize_t most) except -1:
+        cdef Py_ssize_t n
+        cdef const uint8_t* s
+        cdef Finds finds
+        if side is None:
+            return True
+        text = side.text
+        if text is None:
+            return True
+        if len(<str?>text) > most:
+            return False
+        try:
+            s = <const uint8_t*>PyUnicode_AsUTF8AndSize(text, &n)
+        except UnicodeEncodeError:
+            return False
+        finds.item, finds.count, finds.room = NULL, 0, 0
+        scan(s, n, self.kinds, &self.words, &finds, 1)
+        free(finds.item)
+        return finds.count == 0
+
     def spans(self, str text not None):
         """Return (begin, end, kind) of what is found, in characters."""
         cdef Py_ssize_t n, i, at = 0, characters = 0
@@ -281,7 +313,7 @@ cdef class Scanner:
         cdef list places = []
         finds.item, finds.count, finds.room = NULL, 0, 0
         try:
-            scan(s, n, self.kinds, &self.words, &finds)
+            scan(s, n, self.kinds, &self.words, &finds, n)
             for i in range(finds.count):
                 characters += characters_of(s, at, finds.item[i].begin)
                 at = finds.item[i].end

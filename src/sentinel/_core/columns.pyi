@@ -49,8 +49,11 @@ class Reader:
         users: dict[str | int, str],
         sessions: dict[str | int, str],
         keep_texts: bool,
-    ) -> list[int]:
-        """Take out texts or leave them, put known pseudonyms; return the rows that need more."""
+    ) -> tuple[list[int], list[int]]:
+        """Take out texts or leave them, put known pseudonyms; return the rows that need more.
+
+        Two lists: rows with a text; rows with an id that is not in the tables, errors or metadata.
+        """
 
 def uuid_bits(text: str) -> tuple[int, int] | None:
     """Return the two halves of a uuid in its 8-4-4-4-12 form, None for any other text."""

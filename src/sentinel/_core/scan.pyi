@@ -3,6 +3,8 @@
 from collections.abc import Collection, Iterable
 from typing import Final
 
+from sentinel.model.event import Event
+
 KIND_NAMES: Final[tuple[str, ...]]
 """By number; the first is no kind."""
 
@@ -27,6 +29,12 @@ class Scanner:
 
         Goes on until a pass finds nothing; None after too many.  Counts in `tally`, by kind.
         Raises UnicodeEncodeError for half a surrogate pair.
+        """
+
+    def unclean(self, events: list[Event], rows: list[int], most: int) -> list[int]:
+        """Return those of the rows whose prompt or response holds something, or is too long.
+
+        `most`: characters.  A text that is no good text, half a surrogate pair, counts as well.
         """
 
     def spans(self, text: str) -> list[tuple[int, int, str]]:

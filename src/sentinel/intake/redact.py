@@ -39,11 +39,15 @@ class Redactor:
     def redact(self, events: list[Event], tally: Counter[str]) -> None:
         """Take out of the events what may not be kept, and count it by kind."""
         keeps = self._content != "none"
-        for row in self._reader.redact(events, self._users.known, self._sessions.known, keeps):
-            event = events[row]
-            for side in (event.prompt, event.response):
+        texts, rest = self._reader.redact(events, self._users.known, self._sessions.known, keeps)
+        if self._content == "redacted":
+            texts = self._texts.unclean(events, texts)
+        for row in texts:
+            for side in (events[row].prompt, events[row].response):
                 if side is not None and side.text is not None:
                     self._redact_text(side, tally)
+        for row in rest:
+            event = events[row]
             event.user_id = _hidden(event.user_id, self._users)
             event.session_id = _hidden(event.session_id, self._sessions)
             event.errors = classes_of(event.errors) if event.errors else None

@@ -13,6 +13,7 @@ from sentinel._core.scan import Scanner
 from sentinel.intake.patterns import Patterns
 from sentinel.intake.secret_names import PROVIDERS, STRONG, WEAK
 from sentinel.intake.settings import IntakeSettings
+from sentinel.model.event import Event
 
 PERSONAL: Final = ("EMAIL", "PHONE", "CARD", "IBAN", "SSN", "IP")
 SECRETS: Final = ("API_KEY", "JWT", "PRIVATE_KEY", "SECRET")
@@ -62,6 +63,12 @@ class TextCleaner:
             whole = clean
         tally[UNREADABLE] += 1
         return None
+
+    def unclean(self, events: list[Event], rows: list[int]) -> list[int]:
+        """Return those of the rows that have a text which `clean` may change."""
+        if self._patterns is not None:
+            return rows
+        return self._scanner.unclean(events, rows, self._max_length)
 
     def is_clean(self, text: str) -> bool:
         """Tell whether a pass would change nothing."""

@@ -9,6 +9,7 @@ from oracle import credentials
 from oracle.labelled import CARRIERS, Labelled, group_of, labelled, scores
 from oracle.personal import LOOK_ALIKES, Make
 from sentinel._core.scan import KIND_NAMES, Scanner
+from sentinel.model.event import Event, Prompt, Response
 
 SCANNER = Scanner(
     b"k" * 16,
@@ -181,3 +182,26 @@ def test_a_key_of_another_size_is_refused() -> None:
 def test_a_labelled_text_says_where_its_value_stands() -> None:
     assert isinstance(TEXTS[1], Labelled)
     assert all(0 <= a < b <= len(text.text) for text in TEXTS for a, b, _ in text.spans)
+
+
+def test_rows_that_need_cleaning_are_those_that_it_would_change() -> None:
+    texts = [text.text for text in labelled(13, 400)] + ["", "x" * 301, "half a pair \ud800", "a@b"]
+    events = [
+        Event(service_name="s", prompt=Prompt(text=text), response=Response(text=other))
+        for text, other in zip(texts, reversed(texts), strict=True)
+    ]
+    events += [Event(service_name="s"), Event(service_name="s", prompt=Prompt())]
+
+    def changes(side: Prompt | Response | None) -> bool:
+        text = None if side is None else side.text
+        try:
+            return text is not None and (len(text) > 300 or SCANNER.clean(text) != text)
+        except UnicodeEncodeError:
+            return True
+
+    wanted = [
+        row for row, event in enumerate(events) if changes(event.prompt) or changes(event.response)
+    ]
+    assert SCANNER.unclean(events, list(range(len(events))), 300) == wanted
+    assert 100 < len(wanted) < len(events) - 2
+    assert SCANNER.unclean(events, [], 300) == []
