@@ -71,7 +71,8 @@ cdef struct Channel:
     double wander_k         # k, from the variance
     double tail_at          # the 98th percentile
     double tail             # mean excess beyond it, not below what the record demands
-    double tail_alone       # mean excess beyond it
+    double tail_alone       # mean excess of those beyond it
+    double tail_share       # how many of the window are
     double median
     double scale
     double best             # largest and second largest of this epoch
@@ -98,6 +99,7 @@ cdef inline void start_channel(Channel* c) noexcept nogil:
     c.alike = 1.0
     c.pair_var = 1.0
     c.tail = c.tail_alone = TAIL_LEAST
+    c.tail_share = TAIL_SHARE
 
 
 cdef inline double record_of(const Channel* c) noexcept nogil:
@@ -129,23 +131,26 @@ cdef inline void look_at_tail(Channel* c) noexcept nogil:
     """Take median, scale and tail from the window anew."""
     cdef const Levels* w = &c.window
     cdef const int16_t* ordered = w.block
-    cdef int n = w.n, first = <int> (0.98 * n), i
+    cdef int n = w.n, first = <int> (0.98 * n), i, beyond = 0
     cdef long total = 0
     cdef double seen = c.epoch_n + (EPOCH if c.epochs else 0)
     for i in range(first, n):
         total += ordered[i] - ordered[first]
+        beyond += ordered[i] > ordered[first]
     c.tail_at = ordered[first] * (1.0 / CODES)
     c.median = level_at(w, 0.5)
     c.scale = 0.5 * (level_at(w, 0.84) - level_at(w, 0.16))
     if c.scale < 1e-6:
         c.scale = 1e-6
-    c.tail_alone = TAIL_SAFETY * total * (1.0 / CODES) / (n - first - 1 if n - first > 1 else 1)
+    # Where most of the tail is one value, those beyond it are fewer, and as far as they are.
+    c.tail_share = (beyond + 1.0) / n if beyond + 1.0 < TAIL_SHARE * n else TAIL_SHARE
+    c.tail_alone = TAIL_SAFETY * total * (1.0 / CODES) / (beyond if beyond else 1)
     if c.tail_alone < TAIL_LEAST:
         c.tail_alone = TAIL_LEAST
     c.tail = c.tail_alone
     if seen >= 200:
         # The tail must also explain the record of the last one or two epochs.
-        seen = log(TAIL_SHARE * seen if TAIL_SHARE * seen > 2.72 else 2.72)
+        seen = log(c.tail_share * seen if c.tail_share * seen > 2.72 else 2.72)
         if (record_of(c) - c.tail_at) / seen > c.tail:
             c.tail = (record_of(c) - c.tail_at) / seen
 

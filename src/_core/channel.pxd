@@ -56,6 +56,7 @@ cdef extern from *:
 
 cdef enum:
     SINGLE = 3              # among the tests: it has no sum
+    LUMP = 4
     RECORD_ARMED = 400      # samples of a record before one call can beat it
 
 cdef struct Nature:
@@ -83,7 +84,9 @@ cdef inline double surprise_of_one(const Channel* c, double y) noexcept nogil:
         return 0.0
     if y - record_of(c) <= RECORD_MARGIN:
         return 0.0
-    return (y - c.tail_at) / c.tail_alone - log(TAIL_SHARE)
+    if c.epochs == 0 and c.tail_share * c.window.n < LUMP:
+        return 0.0
+    return (y - c.tail_at) / c.tail_alone - log(c.tail_share)
 
 
 cdef inline void score_level(const Channel* c, const Nature* what, double y,
@@ -97,7 +100,7 @@ cdef inline void score_level(const Channel* c, const Nature* what, double y,
     r.of[DENSE] = log(1 - DENSE_SHARE)
     # A call that is not far from the usual is no bad call, however rare it is.
     if beyond > c.tail_at and y - c.median >= what.effect:
-        tail = TAIL_SHARE * exp((c.tail_at - beyond) / c.tail)
+        tail = c.tail_share * exp((c.tail_at - beyond) / c.tail)
         if tail < CLUSTER_TAIL:
             tail = tail if tail > CLUSTER_FLOOR else CLUSTER_FLOOR
             r.of[CLUSTER] = log(1 - CLUSTER_SHARE

@@ -206,7 +206,6 @@ cdef class Evidence:
         call.at.offset = c.offset[i]
         call.at.index = c.index[i]
         call.clock = clock
-        call.counted_at = c.counted_at[i]
         call.finish = c.finish[i]
         call.user = c.user[i]
         call.session = c.session[i]

@@ -18,7 +18,8 @@ from sentinel._core.findings cimport (
     RESPONSE, SPEED, TESTS, TTFT, USER, Finding, Findings, new_finding, note_hit)
 from sentinel._core.levels cimport level_at
 from sentinel._core.rates cimport (
-    DROP, NS, SILENCE, SURGE, Rate, close_bucket, due_of, pass_gap, silence_evidence)
+    DROP, NS, SILENCE, SURGE, Rate, close_bucket, due_of, nats_of, pass_gap,
+    silence_evidence)
 from sentinel._core.residual cimport FIRST_FITS, Fit, fit_step, is_sound, predicted, residual
 from sentinel._core.shares cimport Share, share_step, usual_share
 from sentinel._core.speakers cimport SPEAKERS, Speakers, speakers_step
@@ -44,7 +45,6 @@ cdef struct Call:
     const double* values
     Moment at
     int64_t clock           # T, nanoseconds
-    int64_t counted_at      # min(time, received), nanoseconds
     uint8_t finish          # 0 not cut off, 1 cut off, 2 not said
     uint32_t user           # 0: not said
     uint32_t session
@@ -75,8 +75,8 @@ cdef inline void note_statistics(const Subject* s, Finding* f) noexcept nogil:
         f.statistics[(USER + i) * TESTS] = s.speakers[i].nats
     if s.rate.buckets > 0 and s.rate.level > 0:
         f.ratios[RATE] = s.rate.recent / s.rate.level
-    f.statistics[RATE * TESTS + SURGE] = s.rate.sums[SURGE].value
-    f.statistics[RATE * TESTS + DROP] = s.rate.sums[DROP].value
+    f.statistics[RATE * TESTS + SURGE] = nats_of(&s.rate, SURGE)
+    f.statistics[RATE * TESTS + DROP] = nats_of(&s.rate, DROP)
     f.statistics[RATE * TESTS + SILENCE] = silence_evidence(&s.rate)
 
 

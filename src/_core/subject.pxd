@@ -14,7 +14,7 @@ from sentinel._core.channel cimport Nature
 from sentinel._core.findings cimport (
     CHANNELS, COST, CUT_OFF, ERRORS, LATENCY, LEVEL_CHANNELS, RATE, SPEED, TTFT, USER)
 from sentinel._core.rates cimport (
-    DROP, FIRST_CALLS, NS, SURGE, Rate, Zone, accept_rate, start_rate)
+    FIRST_CALLS, NS, Rate, Zone, accept_rate, end_sums, start_rate)
 from sentinel._core.residual cimport Fit, start_fit
 from sentinel._core.shares cimport Share, ShareNature, accept_share, start_share
 from sentinel._core.speakers cimport Speakers
@@ -197,7 +197,7 @@ cdef inline void begin_elsewhere(Subject* s) noexcept nogil:
         s.shares[i].open = s.speakers[i].open = NO_TEST
         s.shares[i].sums[0].value = s.shares[i].sums[1].value = 0
     s.rate.open = NO_TEST
-    s.rate.sums[SURGE].value = s.rate.sums[DROP].value = 0
+    end_sums(&s.rate)
     # Calls are counted anew: those of before, and the time since, would make the rate too low.
     s.rate.calls = s.rate.since = 0
     s.rate.next_choice = FIRST_CALLS

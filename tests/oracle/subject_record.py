@@ -22,7 +22,7 @@ def wholes(*names: str) -> list[tuple[str, str]]:
 CHANNEL = np.dtype([
     ("waiting", "<i2", 64), *wholes("waiting_n", "waiting_at"), ("sums", SUM, 4),
     *reals("closing", "recent", "reference", "wander", "block_sum", "pair_sum", "pair_var", "alike",
-           "wander_k", "tail_at", "tail", "tail_alone", "median", "scale", "best", "second",
+           "wander_k", "tail_at", "tail", "tail_alone", "tail_share", "median", "scale", "best", "second",
            "last_second"),
     *wholes("epoch_n", "epochs", "blocks", "pairs", "block_n", "since_refresh", "open_for",
             "borrowed", "own", "open"),
@@ -38,7 +38,8 @@ RATE = np.dtype([
     ("counts", "<i4", 16), ("sums", SUM, 2),
     *reals("level", "recent", "over", "wander", "block_sum", "silent_calls"),
     ("silent_from", "<i8"), ("longest", "<i8", 2), ("run_calls", "<i8"), ("run_buckets", "<i8"),
-    *reals("run_expected", "z", "hour_calls"), ("hour", "<i8"),
+    *reals("run_expected", "z", "hour_calls"),
+    ("excess", "<f8", 2), ("top", "<f8", 2), ("peaks", "<f8", 2), ("hour", "<i8"),
     *wholes("hour_seconds", "buckets", "blocks", "block_n", "open_for", "open"),
     ("day", "<f4", 24), ("week", "<f4", 168), ("day_n", "u1", 24), ("week_n", "u1", 168),
 ])  # fmt: skip
