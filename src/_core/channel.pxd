@@ -56,8 +56,6 @@ cdef extern from *:
 
 cdef enum:
     SINGLE = 3              # among the tests: it has no sum
-    LUMP = 4
-    RECORD_ARMED = 400      # samples of a record before one call can beat it
 
 cdef struct Nature:
     # What a channel is, the same for all subjects.
@@ -80,11 +78,9 @@ cdef inline double score_of_rank(int doubled, int n) noexcept nogil:
 
 cdef inline double surprise_of_one(const Channel* c, double y) noexcept nogil:
     """Return -ln p of one call that lies beyond the record; 0 where it does not."""
-    if y <= c.tail_at or (c.epochs == 0 and c.epoch_n < RECORD_ARMED):
+    if y <= c.tail_at or (c.epochs == 0 and c.epoch_n < c.record_need):
         return 0.0
     if y - record_of(c) <= RECORD_MARGIN:
-        return 0.0
-    if c.epochs == 0 and c.tail_share * c.window.n < LUMP:
         return 0.0
     return (y - c.tail_at) / c.tail_alone - log(c.tail_share)
 

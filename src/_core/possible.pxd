@@ -29,7 +29,7 @@ cdef extern from *:
 
 cdef enum:
     # Numbers that stand together: from `closing` to `last_second`, from `calls` to `recent`.
-    CHANNEL_REALS = 18
+    CHANNEL_REALS = 19
     SHARE_REALS = 9
     BLOCKS_MAX = 48
     PAIRS_MAX = 256
