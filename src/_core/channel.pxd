@@ -45,6 +45,8 @@ cdef extern from *:
     #define DENSE_SHARE 0.20
     /* One call must beat the record by this much, in logarithms: by half. */
     #define RECORD_MARGIN 0.40
+    /* One call is judged farther out in the tail than many are: its mean excess counts more. */
+    #define SINGLE_SAFETY 1.05
     #define BORROWED_MORE 1.5
     """
     const double CLUSTER_SHARE
@@ -52,6 +54,7 @@ cdef extern from *:
     const double CLUSTER_FLOOR
     const double DENSE_SHARE
     const double RECORD_MARGIN
+    const double SINGLE_SAFETY
     const double BORROWED_MORE
 
 cdef enum:
@@ -82,7 +85,7 @@ cdef inline double surprise_of_one(const Channel* c, double y) noexcept nogil:
         return 0.0
     if y - record_of(c) <= RECORD_MARGIN:
         return 0.0
-    return (y - c.tail_at) / c.tail_alone - log(c.tail_share)
+    return (y - c.tail_at) / (SINGLE_SAFETY * c.tail_alone) - log(c.tail_share)
 
 
 cdef inline void score_level(const Channel* c, const Nature* what, double y,
