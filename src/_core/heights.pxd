@@ -8,8 +8,8 @@ as it should be.  An excursion that opened a test says nothing of what happens b
 
 References
 ----------
-Siegmund, D. (1985), Sequential Analysis, Springer, chapter VIII: the maximum of a random walk with
-negative drift is exponential in its tail, with a rate that is 1 for log-likelihood ratios.
+Siegmund, D. (1985), Sequential Analysis, Springer: the maximum of a random walk with negative drift
+is exponential in its tail, with a rate that is 1 for log-likelihood ratios.
 """
 from libc.stdint cimport int64_t
 
