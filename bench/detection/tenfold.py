@@ -2,13 +2,14 @@
 
     python bench/detection/tenfold.py [SEED ...]
 
-Six services with two models each, two days, nothing wrong: rates that wander and follow the day,
-latencies under a load that wanders.  Both runs share these; only how many calls come differs.
-Default allowance.
+Six services with two models each, two days, nothing wrong: rates that wander in one of several ways
+and follow the day, latencies under a load that wanders.  Both runs share these; only how many calls
+come differs.  Default allowance.  Prints a table of the alerts of all seeds, those of the second day
+apart: what a service does by itself is learned on the first.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import overload
 
 import numpy as np
@@ -28,6 +29,11 @@ STEP = 60
 CALLS_A_SECOND = 0.05
 START = 1_767_225_600
 FACTORS = (1, 10)
+SECONDS = HOURS * 3600
+STEPS = SECONDS // STEP
+DAYS = 2
+
+Reals = NDArray[np.float64]
 
 
 class Events(Sequence[Event]):
@@ -52,17 +58,43 @@ class Events(Sequence[Event]):
         return Event(service_name="s", event_id=f"call-{at}", timestamp=when)
 
 
-def wandering(rng: np.random.Generator, alike: float, size: float) -> NDArray[np.float64]:
+def wandering(rng: np.random.Generator, alike: float, size: float) -> Reals:
     """Return an AR(1) of standard deviation `size`, one value a step."""
-    steps = HOURS * 3600 // STEP
-    noise = rng.normal(size=steps) * np.sqrt(1 - alike * alike)
-    found = np.zeros(steps)
-    for i in range(1, steps):
+    noise = rng.normal(size=STEPS) * np.sqrt(1 - alike * alike)
+    found = np.zeros(STEPS)
+    for i in range(1, STEPS):
         found[i] = alike * found[i - 1] + noise[i]
     return size * found
 
 
-def calls(seed: int, factor: int) -> Batch:
+def day(depth: float) -> Reals:
+    """Return the logarithm of a rate that follows the day."""
+    return np.asarray(np.log(1 + depth * np.sin(2 * np.pi * np.arange(STEPS) * STEP / 86_400)))
+
+
+def bursts(rng: np.random.Generator) -> Reals:
+    """Return that of one that for some minutes of most hours is two or three times as high."""
+    found = np.zeros(STEPS)
+    for start in np.flatnonzero(rng.random(STEPS) < STEP / 3600):
+        length = max(1, int(rng.exponential(5)))
+        found[start : start + length] += np.log(1 + rng.exponential(1.5))
+    return found
+
+
+WANDERS: dict[str, Callable[[np.random.Generator], Reals]] = {
+    "none, over a day": lambda _: day(0.5),
+    "AR(1) .9 a minute, sd .3": lambda rng: day(0.5) + wandering(rng, 0.9, 0.3),
+    "AR(1) .5, sd .5": lambda rng: day(0.5) + wandering(rng, 0.5, 0.5),
+    "AR(1) .99, sd .4": lambda rng: day(0.5) + wandering(rng, 0.99, 0.4),
+    "AR(1) .5 and .99, sd .25": (
+        lambda rng: day(0.5) + wandering(rng, 0.5, 0.25) + wandering(rng, 0.99, 0.25)
+    ),
+    "AR(1) .98, sd .15, over a deep day": lambda rng: day(0.9) + wandering(rng, 0.98, 0.15),
+    "bursts of minutes": lambda rng: day(0.5) + bursts(rng),
+}
+
+
+def calls(wander: str, seed: int, factor: int) -> Batch:
     """Return two days of calls, in order of time."""
     rng = np.random.default_rng(seed)
     keys = [
@@ -73,8 +105,7 @@ def calls(seed: int, factor: int) -> Batch:
     second, key, load = [], [], []
     for number in range(len(keys)):
         shared = np.random.default_rng([seed, number])
-        day = 1 + 0.5 * np.sin(2 * np.pi * np.arange(HOURS * 3600 // STEP) * STEP / 86_400)
-        rate = CALLS_A_SECOND * factor * day * np.exp(wandering(shared, 0.9, 0.3))
+        rate = CALLS_A_SECOND * factor * np.exp(WANDERS[wander](shared))
         slow = wandering(shared, 0.98, 0.08)
         step = np.repeat(np.arange(len(rate)), rng.poisson(rate * STEP))
         second.append((step + rng.random(len(step))) * STEP)
@@ -110,18 +141,33 @@ def calls(seed: int, factor: int) -> Batch:
     )
 
 
+def alerts(wander: str, seed: int, factor: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return by day how many incidents of rates opened, and of anything."""
+    rates, all_of_them = np.zeros(DAYS, np.int64), np.zeros(DAYS, np.int64)
+    batch = calls(wander, seed, factor)
+    for event in Partition(Rules(), "tenfold").judge(batch).incident_events:
+        if event.kind == "open":
+            of = int(event.incident.timestamp.timestamp() - START) // 86_400
+            all_of_them[min(of, DAYS - 1)] += 1
+            rates[min(of, DAYS - 1)] += event.incident.detector == "evidence.rate"
+    return rates, all_of_them
+
+
 def main() -> None:
-    """Print the alerts of each seed and factor."""
+    """Print the alerts of each wander and factor."""
     seeds = [int(seed) for seed in sys.argv[1:]] or [1, 2, 3]
-    total = dict.fromkeys(FACTORS, 0)
-    for seed in seeds:
-        for factor in FACTORS:
-            batch = calls(seed, factor)
-            happened = Partition(Rules(), "tenfold").judge(batch).incident_events
-            opened = [event.incident.detector for event in happened if event.kind == "open"]
-            total[factor] += len(opened)
-            print(f"seed {seed}, x{factor}: {len(batch):,} calls, {len(opened)} alerts {opened}")
-    print(", ".join(f"x{factor}: {count}" for factor, count in total.items()))
+    print("| rate wanders | of rates, x1 | x10 | second day, x1 | x10 | all, x1 | x10 |")
+    print("|---|---:|---:|---:|---:|---:|---:|")
+    total = np.zeros(6, np.int64)
+    for wander in WANDERS:
+        row = np.zeros(6, np.int64)
+        for place, factor in enumerate(FACTORS):
+            for seed in seeds:
+                rates, all_of_them = alerts(wander, seed, factor)
+                row[place::2] += [rates.sum(), rates[-1], all_of_them.sum()]
+        total += row
+        print(f"| {wander} | " + " | ".join(map(str, row)) + " |", flush=True)
+    print("| together | " + " | ".join(map(str, total)) + " |")
 
 
 if __name__ == "__main__":

@@ -42,6 +42,8 @@ cdef extern from *:
 cdef enum:
     GUARD = 64              # samples that wait before they are reference: what builds an alarm up
     EPOCH = 5000            # samples of a record
+    RECORD_ARMED = 400      # of which so many are needed before one call can beat it
+    RECORD_THIN = 2000      # and so many where the tail says nothing: one in 500 was seen by then
     REFRESH = 25            # samples between two looks at the tail
     OWN = 256               # levels of its own after which a channel needs no parent's
     BLOCK = 32              # samples of a block whose mean shows how the level wanders
@@ -71,7 +73,9 @@ cdef struct Channel:
     double wander_k         # k, from the variance
     double tail_at          # the 98th percentile
     double tail             # mean excess beyond it, not below what the record demands
-    double tail_alone       # mean excess beyond it
+    double tail_alone       # mean excess of those beyond it
+    double tail_share       # how many of the window are
+    double record_need      # samples of a record before one call can beat it
     double median
     double scale
     double best             # largest and second largest of this epoch
@@ -98,6 +102,8 @@ cdef inline void start_channel(Channel* c) noexcept nogil:
     c.alike = 1.0
     c.pair_var = 1.0
     c.tail = c.tail_alone = TAIL_LEAST
+    c.tail_share = TAIL_SHARE
+    c.record_need = RECORD_ARMED
 
 
 cdef inline double record_of(const Channel* c) noexcept nogil:
@@ -129,23 +135,30 @@ cdef inline void look_at_tail(Channel* c) noexcept nogil:
     """Take median, scale and tail from the window anew."""
     cdef const Levels* w = &c.window
     cdef const int16_t* ordered = w.block
-    cdef int n = w.n, first = <int> (0.98 * n), i
-    cdef long total = 0
+    cdef int n = w.n, first = <int> (0.98 * n), i, beyond = 0
+    cdef long total = 0, largest = ordered[n - 1] - ordered[first]
     cdef double seen = c.epoch_n + (EPOCH if c.epochs else 0)
     for i in range(first, n):
         total += ordered[i] - ordered[first]
+        beyond += ordered[i] > ordered[first]
     c.tail_at = ordered[first] * (1.0 / CODES)
     c.median = level_at(w, 0.5)
     c.scale = 0.5 * (level_at(w, 0.84) - level_at(w, 0.16))
     if c.scale < 1e-6:
         c.scale = 1e-6
-    c.tail_alone = TAIL_SAFETY * total * (1.0 / CODES) / (n - first - 1 if n - first > 1 else 1)
+    # Where most of the tail is one value, those beyond it are fewer, and as far as they are.
+    c.tail_share = (beyond + 1.0) / n if beyond + 1.0 < TAIL_SHARE * n else TAIL_SHARE
+    c.tail_alone = TAIL_SAFETY * total * (1.0 / CODES) / (beyond if beyond else 1)
     if c.tail_alone < TAIL_LEAST:
         c.tail_alone = TAIL_LEAST
     c.tail = c.tail_alone
+    # Without its largest: one outlier makes no tail.
+    c.record_need = RECORD_ARMED
+    if total - largest <= TAIL_LEAST * CODES * beyond:
+        c.record_need = RECORD_THIN
     if seen >= 200:
         # The tail must also explain the record of the last one or two epochs.
-        seen = log(TAIL_SHARE * seen if TAIL_SHARE * seen > 2.72 else 2.72)
+        seen = log(c.tail_share * seen if c.tail_share * seen > 2.72 else 2.72)
         if (record_of(c) - c.tail_at) / seen > c.tail:
             c.tail = (record_of(c) - c.tail_at) / seen
 

@@ -45,6 +45,8 @@ cdef extern from *:
     #define DENSE_SHARE 0.20
     /* One call must beat the record by this much, in logarithms: by half. */
     #define RECORD_MARGIN 0.40
+    /* One call is judged farther out in the tail than many are: its mean excess counts more. */
+    #define SINGLE_SAFETY 1.05
     #define BORROWED_MORE 1.5
     """
     const double CLUSTER_SHARE
@@ -52,11 +54,11 @@ cdef extern from *:
     const double CLUSTER_FLOOR
     const double DENSE_SHARE
     const double RECORD_MARGIN
+    const double SINGLE_SAFETY
     const double BORROWED_MORE
 
 cdef enum:
     SINGLE = 3              # among the tests: it has no sum
-    RECORD_ARMED = 400      # samples of a record before one call can beat it
 
 cdef struct Nature:
     # What a channel is, the same for all subjects.
@@ -79,11 +81,11 @@ cdef inline double score_of_rank(int doubled, int n) noexcept nogil:
 
 cdef inline double surprise_of_one(const Channel* c, double y) noexcept nogil:
     """Return -ln p of one call that lies beyond the record; 0 where it does not."""
-    if y <= c.tail_at or (c.epochs == 0 and c.epoch_n < RECORD_ARMED):
+    if y <= c.tail_at or (c.epochs == 0 and c.epoch_n < c.record_need):
         return 0.0
     if y - record_of(c) <= RECORD_MARGIN:
         return 0.0
-    return (y - c.tail_at) / c.tail_alone - log(TAIL_SHARE)
+    return (y - c.tail_at) / (SINGLE_SAFETY * c.tail_alone) - log(c.tail_share)
 
 
 cdef inline void score_level(const Channel* c, const Nature* what, double y,
@@ -99,7 +101,7 @@ cdef inline void score_level(const Channel* c, const Nature* what, double y,
     r.of[DENSE] = log(1 - DENSE_SHARE)
     # A call that is not far from the usual is no bad call, however rare it is.
     if beyond > c.tail_at and y - c.median >= what.effect:
-        tail = TAIL_SHARE * exp((c.tail_at - beyond) / c.tail)
+        tail = c.tail_share * exp((c.tail_at - beyond) / c.tail)
         if tail < CLUSTER_TAIL:
             tail = tail if tail > CLUSTER_FLOOR else CLUSTER_FLOOR
             r.of[CLUSTER] = log(1 - CLUSTER_SHARE

@@ -8,7 +8,7 @@ the event at which T passed it; so a stream cut anywhere gives the same findings
 """
 import numpy as np
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memset
 
@@ -16,10 +16,11 @@ from sentinel._core.channel cimport Nature
 from sentinel._core.findings cimport CHANNELS, LEVEL_CHANNELS, Hit, date_findings
 from sentinel._core.rates cimport NS, count_call
 from sentinel._core.shares cimport ShareNature
-from sentinel._core.steps cimport METRICS, Call, call_step, close_due, next_due, whole_step
+from sentinel._core.steps cimport (
+    METRICS, Call, call_step, close_due, next_due, pass_silence, whole_step)
 from sentinel._core.subject cimport (
-    Subject, accept_channel_of, borrow, end_subject, first_threshold, learn_week, restart_subject,
-    start_subject)
+    Subject, accept_channel_of, borrow, end_subject, first_threshold, learn_week, name_of,
+    restart_subject, set_threshold, start_subject)
 
 cdef extern from *:
     """
@@ -29,17 +30,6 @@ cdef extern from *:
 
 cdef enum:
     PARENT_CALLS = 400      # calls after which a subject may lend what it knows
-
-
-cdef inline uint64_t name_of(key) except? 0:
-    """Return a hash of a key that is the same in every process (FNV-1a)."""
-    cdef uint64_t h = 0xcbf29ce484222325ULL
-    cdef bytes text = "\0".join(["" if part is None else part for part in key]).encode()
-    cdef const uint8_t* c = text
-    cdef Py_ssize_t i
-    for i in range(len(text)):
-        h = (h ^ c[i]) * 0x100000001b3ULL
-    return h
 
 
 cdef class Evidence:
@@ -105,6 +95,12 @@ cdef class Evidence:
         self.laws.zone.n = <int> len(zone)
         self.laws.zone.at = &zone_at[0]
         self.laws.zone.offset = &zone_offset[0]
+        for i in range(<int> self.reached):
+            if self.at(i).live and self.at(i).service == i:
+                set_threshold(self.at(i), &self.laws)
+        for i in range(<int> self.reached):
+            if self.at(i).live:
+                self.at(i).high = self.at(self.at(i).service).high
 
     cdef inline Subject* at(self, int32_t number) noexcept nogil:
         return self.subjects[number >> SUBJECT_BITS] + (number & (SUBJECT_CHUNK - 1))
@@ -190,6 +186,10 @@ cdef class Evidence:
             restart_subject(s, first_threshold(&self.laws))
         if whole.last and clock - whole.last > self.laws.idle_ns:
             restart_subject(whole, first_threshold(&self.laws))
+        first = self.out.n
+        if (pass_silence(whole, s.service, clock, <int32_t> i, &self.out) < 0
+                or pass_silence(s, c.subject[i], clock, <int32_t> i, &self.out) < 0):
+            return -1
         if s.calls == 0 and self.find_parent(s, clock) < 0:
             return -1
         learn_week(whole, &self.laws, clock)
@@ -206,12 +206,10 @@ cdef class Evidence:
         call.at.offset = c.offset[i]
         call.at.index = c.index[i]
         call.clock = clock
-        call.counted_at = c.counted_at[i]
         call.finish = c.finish[i]
         call.user = c.user[i]
         call.session = c.session[i]
         call.event = <int32_t> i
-        first = self.out.n
         if whole_step(whole, s.service, &self.laws, &call, whole.high, &self.out) < 0:
             return -1
         if call_step(s, c.subject[i], &self.laws, &call, s.high, &self.out) < 0:

@@ -9,6 +9,7 @@ from libc.stdint cimport int16_t, int64_t
 
 from sentinel._core.calibration cimport BLOCK, DENSE, EPOCH, GUARD, OWN, SUMS, Channel
 from sentinel._core.findings cimport CHANNELS
+from sentinel._core.heights cimport PEAK_MEMORY, Height
 from sentinel._core.levels cimport LEVELS, Levels
 from sentinel._core.rates cimport (
     BUCKET_GRID, GRID, HOUR, HOURS, NS, OPEN_BUCKETS, SILENCE, WEEK, Rate)
@@ -28,7 +29,7 @@ cdef extern from *:
 
 cdef enum:
     # Numbers that stand together: from `closing` to `last_second`, from `calls` to `recent`.
-    CHANNEL_REALS = 17
+    CHANNEL_REALS = 19
     SHARE_REALS = 9
     BLOCKS_MAX = 48
     PAIRS_MAX = 256
@@ -52,6 +53,15 @@ cdef inline bint can_be_sums(const Sum* first, int count) noexcept nogil:
     return True
 
 
+cdef inline bint can_be_heights(const Height* first, int count) noexcept nogil:
+    cdef int i
+    for i in range(count):
+        if not (isfinite(first[i].excess) and isfinite(first[i].top)
+                and 0 <= first[i].peaks <= PEAK_MEMORY):
+            return False
+    return True
+
+
 cdef inline bint can_be_window(const Levels* w) except -1:
     """Say whether both halves hold the same codes, the first in order of value."""
     cdef int i
@@ -68,7 +78,7 @@ cdef inline bint can_be_channel(const Channel* c) noexcept nogil:
             and 0 <= c.epoch_n < EPOCH and 0 <= c.epochs <= 1 and 0 <= c.blocks <= BLOCKS_MAX
             and 0 <= c.pairs <= PAIRS_MAX and 0 <= c.block_n < BLOCK
             and 0 <= c.since_refresh < COUNT_MAX and 0 <= c.open_for < COUNT_MAX
-            and 0 <= c.borrowed <= LEVELS and 0 <= c.own <= OWN
+            and 0 < c.tail_share <= 1 and 0 <= c.borrowed <= LEVELS and 0 <= c.own <= OWN
             and (c.borrowed == 0 or c.own < OWN)
             and can_be_sums(c.sums, SUMS) and are_finite(&c.closing, CHANNEL_REALS))
 
@@ -131,5 +141,5 @@ cdef inline bint can_be_rate(const Rate* r, int64_t last) noexcept nogil:
             and -1 <= r.hour <= LAST_SECOND and 0 <= r.hour_seconds <= 2 * HOUR
             and -1 <= r.buckets < COUNT_MAX and 0 <= r.blocks < COUNT_MAX and 0 <= r.block_n < 4
             and 0 <= r.open_for < COUNT_MAX and NO_TEST <= r.open <= SILENCE
-            and can_be_sums(r.sums, 2) and are_finite(&r.level, 6)
+            and can_be_sums(r.sums, 2) and can_be_heights(r.heights, 2) and are_finite(&r.level, 6)
             and are_finite(&r.run_expected, 3))

@@ -6,11 +6,14 @@ A bucket is as long as sixteen calls take, on a grid of 1, 2, 5, ... and is clos
 z = 2 (sqrt(c + 3/8) - sqrt(m + 3/8)) / sqrt(1 + d m), where d is what counts vary beyond Poisson,
 learned.  Forecasts are the recent level, the same hour of other days and the same hour of the week,
 as far as they have been seen; the mildest verdict counts, so what is usual at this hour is no news.
-*surge*, *drop*: CUSUMs of a shift by 2, less what the level of counts wanders by itself.
+*surge*, *drop*: CUSUMs of a shift by 2, less what the level of counts wanders by itself, and worth
+less where they rise by themselves (`heights`): ten times the calls see the same slow excursions in
+ten times the buckets, which then resemble each other.
 The first weekend of a series whose working days are known, and the first working day of one of
 which only a weekend is, tells nothing: what is usual then is not known yet.
 *silence*: ln(1 + d m) / d, -ln of the chance that none of m expected calls comes where their rate
-is gamma-distributed with relative variance d; and longer than the silences of the past.
+is gamma-distributed with relative variance d, worth what a drop is worth; and longer than the
+silences of the past.
 
 References
 ----------
@@ -22,6 +25,7 @@ from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t
 from libc.string cimport memset
 
 from sentinel._core.calibration cimport allowance_of
+from sentinel._core.heights cimport Height, follow_height, start_height, worth_of
 from sentinel._core.sums cimport (
     EVIDENCE_CAP, NO_TEST, Moment, Said, Sum, add_to, say_nothing)
 
@@ -65,6 +69,7 @@ cdef struct Rate:
     int64_t next_choice     # calls at which the length is looked at again
     int32_t[OPEN_BUCKETS] counts
     Sum[2] sums             # SURGE, DROP
+    Height[2] heights       # of both
     double level            # calls a bucket, usual
     double recent           # calls a bucket, of about the last four
     double over             # d
@@ -96,7 +101,20 @@ cdef inline void start_rate(Rate* r) noexcept nogil:
     r.hour = -1
     r.over = 0.1
     r.wander = 0.1
+    start_height(&r.heights[SURGE])
+    start_height(&r.heights[DROP])
     r.next_choice = FIRST_CALLS
+
+
+cdef inline void end_sums(Rate* r) noexcept nogil:
+    """Begin both sums anew: how high they were by then is no peak."""
+    r.sums[SURGE].value = r.sums[DROP].value = 0
+    r.heights[SURGE].top = r.heights[DROP].top = 0
+
+
+cdef inline double nats_of(const Rate* r, int test) noexcept nogil:
+    """Return the evidence of a surge or a drop."""
+    return r.sums[test].value / worth_of(&r.heights[test])
 
 
 cdef inline int64_t local_second(const Zone* zone, int64_t second) noexcept nogil:
@@ -130,7 +148,7 @@ cdef inline void choose_length(Rate* r, int64_t now, int64_t lateness) noexcept 
     r.buckets = -1
     r.level = r.recent = r.calls / seconds * r.length
     r.over = r.wander = 0.1
-    r.sums[SURGE].value = r.sums[DROP].value = 0
+    end_sums(r)
     r.blocks = r.block_n = 0
     r.block_sum = 0
     r.silent_calls = 0
@@ -272,7 +290,7 @@ cdef inline double silence_evidence(const Rate* r) noexcept nogil:
     cdef int64_t now = (r.bucket + 1) * r.length
     if r.silent_calls <= 0 or now - r.silent_from < 2 * r.longest[1] + r.length:
         return 0.0
-    return log(1 + r.over * r.silent_calls) / r.over
+    return log(1 + r.over * r.silent_calls) / r.over / worth_of(&r.heights[DROP])
 
 
 cdef inline void follow_silence(Rate* r, double count, double expected) noexcept nogil:
@@ -292,6 +310,7 @@ cdef inline void close_bucket(Rate* r, const Zone* zone, double high, unsigned i
     """Close the oldest bucket: judge its count, then learn it unless something is open."""
     cdef double count = r.counts[r.bucket % OPEN_BUCKETS], z, k, least, silence
     cdef double up, down
+    cdef int test
     cdef Moment begins
     say_nothing(said)
     r.counts[r.bucket % OPEN_BUCKETS] = 0
@@ -313,16 +332,18 @@ cdef inline void close_bucket(Rate* r, const Zone* zone, double high, unsigned i
     r.run_calls += <int64_t> count
     r.run_buckets += 1
     r.run_expected += r.level
-    add_to(&r.sums[SURGE], RATE_SHIFT * (z - k - 0.5 * RATE_SHIFT),
-           EVIDENCE_CAP * high, &begins)
-    add_to(&r.sums[DROP], RATE_SHIFT * (-z - k - 0.5 * RATE_SHIFT),
-           EVIDENCE_CAP * high, &begins)
+    for test in range(2):
+        add_to(&r.sums[test], RATE_SHIFT * ((-z if test == DROP else z) - k - 0.5 * RATE_SHIFT),
+               EVIDENCE_CAP * high * worth_of(&r.heights[test]), &begins)
     follow_silence(r, count, least)
     if r.buckets < WARM_BUCKETS or is_unknown_day(r, zone):
-        r.sums[SURGE].value = r.sums[DROP].value = 0
+        end_sums(r)
         r.silent_calls = 0
-    up = 0 if off & 1 << SURGE else r.sums[SURGE].value
-    down = 0 if off & 1 << DROP else r.sums[DROP].value
+    elif r.open == NO_TEST:
+        for test in range(2):
+            follow_height(&r.heights[test], r.sums[test].value, high)
+    up = 0 if off & 1 << SURGE else nats_of(r, SURGE)
+    down = 0 if off & 1 << DROP else nats_of(r, DROP)
     silence = 0 if off & 1 << SILENCE else silence_evidence(r)
     if r.open == NO_TEST:
         if up >= high or down >= high or silence >= high:
@@ -344,7 +365,7 @@ cdef inline void close_bucket(Rate* r, const Zone* zone, double high, unsigned i
             r.level = count
         if said.closed:
             r.open = NO_TEST
-            r.sums[SURGE].value = r.sums[DROP].value = 0
+            end_sums(r)
     if r.open == NO_TEST and not said.closed == 2:
         learn_counts(r, z, count)
     if r.open == NO_TEST:
@@ -356,7 +377,7 @@ cdef inline void accept_rate(Rate* r) noexcept nogil:
     """Take the level of now for what is usual."""
     r.level = r.recent
     r.open = NO_TEST
-    r.sums[SURGE].value = r.sums[DROP].value = 0
+    end_sums(r)
 
 
 cdef inline bint pass_gap(Rate* r, const Zone* zone, int64_t now, int64_t lateness) noexcept nogil:

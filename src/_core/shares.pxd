@@ -48,6 +48,15 @@ cdef struct Share:
 
 cdef inline void start_share(Share* s) noexcept nogil:
     s.open = NO_TEST
+    # What was borrowed is looked at before the first call.
+    s.since_refresh = SHARE_REFRESH
+
+
+cdef inline void end_share(Share* s) noexcept nogil:
+    """Close what is open; the usual is looked at again."""
+    s.open = NO_TEST
+    s.sums[0].value = s.sums[1].value = 0
+    s.since_refresh = SHARE_REFRESH
 
 
 cdef inline double usual_share(const Share* s) noexcept nogil:
@@ -80,9 +89,7 @@ cdef inline void accept_share(Share* s) noexcept nogil:
     cdef double share = s.open_hits / <double> s.open_for if s.open_for else s.recent
     s.calls = 64
     s.hits = 64 * share
-    s.open = NO_TEST
-    s.sums[0].value = s.sums[1].value = 0
-    s.since_refresh = SHARE_REFRESH
+    end_share(s)
 
 
 cdef inline void share_step(Share* s, const ShareNature* what, bint hit, double high, bint off,
@@ -127,9 +134,7 @@ cdef inline void share_step(Share* s, const ShareNature* what, bint hit, double 
             said.closed = 2
             accept_share(s)
         if said.closed:
-            s.open = NO_TEST
-            s.sums[0].value = s.sums[1].value = 0
-            s.since_refresh = SHARE_REFRESH
+            end_share(s)
     if s.open == NO_TEST:
         s.calls = s.calls * forget + 1
         s.hits = s.hits * forget + hit

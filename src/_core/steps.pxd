@@ -18,12 +18,14 @@ from sentinel._core.findings cimport (
     RESPONSE, SPEED, TESTS, TTFT, USER, Finding, Findings, new_finding, note_hit)
 from sentinel._core.levels cimport level_at
 from sentinel._core.rates cimport (
-    DROP, NS, SILENCE, SURGE, Rate, close_bucket, due_of, pass_gap, silence_evidence)
+    DROP, NS, SILENCE, SURGE, Rate, close_bucket, due_of, nats_of, pass_gap,
+    silence_evidence)
 from sentinel._core.residual cimport FIRST_FITS, Fit, fit_step, is_sound, predicted, residual
 from sentinel._core.shares cimport Share, share_step, usual_share
 from sentinel._core.speakers cimport SPEAKERS, Speakers, speakers_step
-from sentinel._core.subject cimport Laws, Subject, channel_of, restart_fit
-from sentinel._core.sums cimport ARMED, NO_TEST, Moment, Said
+from sentinel._core.subject cimport (
+    Laws, Subject, channel_of, end_test, open_test, restart_fit)
+from sentinel._core.sums cimport ARMED, NO_TEST, Moment, Said, say_nothing
 
 cdef enum:
     # Columns of an event's values
@@ -38,13 +40,14 @@ cdef enum:
     METRICS
 
     LINGER_BUCKETS = 3
+    QUIET_BUCKETS = 8
+    QUIET_SECONDS = 900
 
 cdef struct Call:
     # One event, as the tests see it.
     const double* values
     Moment at
     int64_t clock           # T, nanoseconds
-    int64_t counted_at      # min(time, received), nanoseconds
     uint8_t finish          # 0 not cut off, 1 cut off, 2 not said
     uint32_t user           # 0: not said
     uint32_t session
@@ -75,8 +78,8 @@ cdef inline void note_statistics(const Subject* s, Finding* f) noexcept nogil:
         f.statistics[(USER + i) * TESTS] = s.speakers[i].nats
     if s.rate.buckets > 0 and s.rate.level > 0:
         f.ratios[RATE] = s.rate.recent / s.rate.level
-    f.statistics[RATE * TESTS + SURGE] = s.rate.sums[SURGE].value
-    f.statistics[RATE * TESTS + DROP] = s.rate.sums[DROP].value
+    f.statistics[RATE * TESTS + SURGE] = nats_of(&s.rate, SURGE)
+    f.statistics[RATE * TESTS + DROP] = nats_of(&s.rate, DROP)
     f.statistics[RATE * TESTS + SILENCE] = silence_evidence(&s.rate)
 
 
@@ -315,6 +318,34 @@ cdef inline int whole_step(Subject* s, int32_t number, const Laws* laws, const C
                            double high, Findings* out) noexcept nogil:
     """Show one call to the tests of its service as a whole: failures of all models together."""
     return share_of_calls_step(s, number, laws, call, 0, call.values[COL_ERROR] > 0, high, out)
+
+
+cdef inline int pass_silence(Subject* s, int32_t number, int64_t clock, int32_t event,
+                             Findings* out) noexcept nogil:
+    """Close what is open of a subject whose calls were absent: what comes now is news.
+
+    For a quarter of an hour, or eight buckets where that is longer.  Not of its rate, which judges
+    absence.  Returns -1 where memory is out.
+    """
+    cdef int64_t quiet = QUIET_BUCKETS * s.rate.length
+    cdef Finding* f
+    cdef Said said
+    cdef int which, test
+    if clock - s.last <= (quiet if quiet > QUIET_SECONDS else QUIET_SECONDS) * NS or s.last == 0:
+        return 0
+    say_nothing(&said)
+    said.closed = 1
+    for which in range(CHANNELS):
+        test = open_test(s, which)
+        if which == RATE or test == NO_TEST:
+            continue
+        f = found(out, s, number, which, test, &said, s.high)
+        if f == NULL:
+            return -1
+        f.event = event
+        f.clock = clock
+        end_test(s, which)
+    return 0
 
 
 cdef inline int64_t next_due(const Subject* s, const Laws* laws) noexcept nogil:

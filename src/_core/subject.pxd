@@ -10,13 +10,13 @@ from libc.string cimport memset
 
 from sentinel._core.calibration cimport (
     OWN, Channel, accept_channel, close_channel, lend, start_channel)
-from sentinel._core.channel cimport Nature
+from sentinel._core.channel cimport Nature, test_of
 from sentinel._core.findings cimport (
     CHANNELS, COST, CUT_OFF, ERRORS, LATENCY, LEVEL_CHANNELS, RATE, SPEED, TTFT, USER)
 from sentinel._core.rates cimport (
-    DROP, FIRST_CALLS, NS, SURGE, Rate, Zone, accept_rate, start_rate)
+    FIRST_CALLS, NS, Rate, Zone, accept_rate, end_sums, start_rate)
 from sentinel._core.residual cimport Fit, start_fit
-from sentinel._core.shares cimport Share, ShareNature, accept_share, start_share
+from sentinel._core.shares cimport Share, ShareNature, accept_share, end_share, start_share
 from sentinel._core.speakers cimport Speakers
 from sentinel._core.sums cimport ARMED, NO_TEST
 
@@ -30,6 +30,17 @@ cdef extern from *:
     const double WEEK_SECONDS
     const double THRESHOLD_LEAST
     const double TESTS_A_SERVICE
+
+cdef inline uint64_t name_of(key) except? 0:
+    """Return a hash of a key that is the same in every process (FNV-1a)."""
+    cdef uint64_t h = 0xcbf29ce484222325ULL
+    cdef bytes text = "\0".join(["" if part is None else part for part in key]).encode()
+    cdef const unsigned char* c = text
+    cdef Py_ssize_t i
+    for i in range(len(text)):
+        h = (h ^ c[i]) * 0x100000001b3ULL
+    return h
+
 
 cdef enum:
     FITS = 3
@@ -132,9 +143,22 @@ cdef inline double first_threshold(const Laws* laws) noexcept nogil:
     return (laws.fixed if laws.fixed > 0 else THRESHOLD_LEAST) - laws.lean
 
 
+cdef inline void set_threshold(Subject* s, const Laws* laws) noexcept nogil:
+    """Take a service's threshold from how often it speaks, once that is known."""
+    cdef double high = laws.fixed, seconds = s.week_seconds if s.week_seconds > 1 else 1
+    if s.week_calls <= 0:
+        s.high = first_threshold(laws)
+        return
+    if high <= 0:
+        high = log(s.week_calls / seconds * WEEK_SECONDS * TESTS_A_SERVICE / laws.allowed)
+        if high < THRESHOLD_LEAST:
+            high = THRESHOLD_LEAST
+    s.high = high - laws.lean
+
+
 cdef inline void learn_week(Subject* s, const Laws* laws, int64_t clock) noexcept nogil:
     """Count a call of a service, and set its threshold from how often it speaks."""
-    cdef double seconds, keep, high = laws.fixed
+    cdef double seconds, keep
     s.week_new += 1
     if s.week_at == 0:
         s.week_at = clock
@@ -146,12 +170,7 @@ cdef inline void learn_week(Subject* s, const Laws* laws, int64_t clock) noexcep
     s.week_seconds = s.week_seconds * keep + seconds
     s.week_new = 0
     s.week_at = clock
-    if high <= 0:
-        seconds = s.week_seconds if s.week_seconds > 1 else 1
-        high = log(s.week_calls / seconds * WEEK_SECONDS * TESTS_A_SERVICE / laws.allowed)
-        if high < THRESHOLD_LEAST:
-            high = THRESHOLD_LEAST
-    s.high = high - laws.lean
+    set_threshold(s, laws)
 
 
 cdef inline int borrow(Subject* s, const Subject* parent, bint same_model) noexcept nogil:
@@ -182,6 +201,28 @@ cdef inline int borrow(Subject* s, const Subject* parent, bint same_model) noexc
     return 0
 
 
+cdef inline int open_test(const Subject* s, int which) noexcept nogil:
+    """Return the test of a channel that is open, NO_TEST where none is."""
+    if which < LEVEL_CHANNELS:
+        if s.channels[which] == NULL or s.channels[which].open == NO_TEST:
+            return NO_TEST
+        return test_of(s.channels[which].open)
+    if which == ERRORS or which == CUT_OFF:
+        return s.shares[which - ERRORS].open
+    return s.rate.open if which == RATE else s.speakers[which - USER].open
+
+
+cdef inline void end_test(Subject* s, int which) noexcept nogil:
+    """Close what is open of a channel; what waited in quarantine goes.  A rate closes itself."""
+    if which < LEVEL_CHANNELS:
+        close_channel(s.channels[which])
+        s.channels[which].waiting_n = 0
+    elif which == ERRORS or which == CUT_OFF:
+        end_share(&s.shares[which - ERRORS])
+    elif which != RATE:
+        s.speakers[which - USER].open = NO_TEST
+
+
 cdef inline void begin_elsewhere(Subject* s) noexcept nogil:
     """Keep what was learned, and nothing of when: for a log that is not the one it is of."""
     cdef int i
@@ -197,7 +238,7 @@ cdef inline void begin_elsewhere(Subject* s) noexcept nogil:
         s.shares[i].open = s.speakers[i].open = NO_TEST
         s.shares[i].sums[0].value = s.shares[i].sums[1].value = 0
     s.rate.open = NO_TEST
-    s.rate.sums[SURGE].value = s.rate.sums[DROP].value = 0
+    end_sums(&s.rate)
     # Calls are counted anew: those of before, and the time since, would make the rate too low.
     s.rate.calls = s.rate.since = 0
     s.rate.next_choice = FIRST_CALLS

@@ -30,7 +30,8 @@ class Numbers:
     tail_safety = 1.1
     tail_least = 0.02
     record_margin = 0.40
-    record_armed = 400
+    record_armed, record_thin = 400, 2000
+    single_safety = 1.05
     wandering, wandering_more = 0.3, 3.0
 
     parent_calls = 400
@@ -65,6 +66,8 @@ class Numbers:
     lasting_buckets = 48
     rate_shift = 2.0
     linger_buckets = 3
+    quiet_buckets, quiet_s = 8, 900
+    peak_least, peak_prior, peak_memory = 3.0, 4, 64
 
     week_calls = 64
     threshold_least = 10.0
@@ -97,6 +100,36 @@ class Sum:
     def state(self) -> dict[str, Any]:
         """Return what a record holds of it."""
         return {"value": self.value, "n": self.n, "hits": self.hits, "since": self.since}
+
+
+@dataclass
+class Height:
+    """How high a sum rises by itself: the mean of its peaks beyond 3 nats."""
+
+    excess: float = 1.0
+    path: list[float] = field(default_factory=list)
+    """The sum since it last was at zero."""
+    peaks: int = 0
+
+    @property
+    def worth(self) -> float:
+        """By what the sum is divided."""
+        return max(self.excess, 1.0)
+
+    def follow(self, value: float, most: float) -> None:
+        """Follow a sum; back at zero, its peak is learned."""
+        self.path.append(value)
+        if value > 0:
+            return
+        beyond = min(max(self.path), most) - Numbers.peak_least
+        self.path = []
+        if beyond > 0:
+            self.peaks = min(self.peaks + 1, Numbers.peak_memory)
+            self.excess += (beyond - self.excess) / (self.peaks + Numbers.peak_prior)
+
+    def state(self) -> dict[str, Any]:
+        """Return what a record holds of it."""
+        return {"excess": self.excess, "top": max(self.path, default=0.0), "peaks": self.peaks}
 
 
 def allowance_of(wander: float) -> float:

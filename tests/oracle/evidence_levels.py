@@ -137,6 +137,7 @@ class Tail:
     def __init__(self) -> None:
         self.at = self.median = self.scale = 0.0
         self.tail = self.alone = Numbers.tail_least
+        self.share, self.need = 1 - Numbers.tail_beyond, Numbers.record_armed
 
     def look(self, window: Window, record: Record) -> None:
         """Take everything from the window anew; the tail must also explain the record."""
@@ -145,16 +146,19 @@ class Tail:
         self.at = ordered[first] / Numbers.codes
         self.median = window.at(0.5)
         self.scale = max(0.5 * (window.at(0.84) - window.at(0.16)), 1e-6)
-        beyond = sum(code - ordered[first] for code in ordered[first:]) / Numbers.codes
-        others = max(len(ordered) - first - 1, 1)
-        self.alone = self.tail = max(Numbers.tail_safety * beyond / others, Numbers.tail_least)
+        beyond = [code - ordered[first] for code in ordered if code > ordered[first]]
+        self.share = min((len(beyond) + 1) / len(ordered), 1 - Numbers.tail_beyond)
+        excess = sum(beyond) / Numbers.codes / max(len(beyond), 1)
+        self.alone = self.tail = max(Numbers.tail_safety * excess, Numbers.tail_least)
+        thin = sum(beyond[:-1]) <= Numbers.tail_least * Numbers.codes * len(beyond)
+        self.need = Numbers.record_thin if thin else Numbers.record_armed
         if record.seen >= 200 and record.value is not None:
-            demanded = math.log(max((1 - Numbers.tail_beyond) * record.seen, 2.72))
+            demanded = math.log(max(self.share * record.seen, 2.72))
             self.tail = max(self.tail, (record.value - self.at) / demanded)
 
     def log_p(self, level: float) -> float:
         """Return ln p of a level beyond the 98th percentile."""
-        return math.log(1 - Numbers.tail_beyond) - (level - self.at) / self.tail
+        return math.log(self.share) - (level - self.at) / self.tail
 
 
 def sparse(log_p: float) -> float:
@@ -233,11 +237,12 @@ class Channel:
     def surprise(self, level: float) -> float:
         """Return -ln p of one call beyond the record, 0 where it does not beat it by half."""
         known = self.record.value
-        if level <= self.tail.at or known is None or self.record.seen < Numbers.record_armed:
+        if level <= self.tail.at or known is None or self.record.seen < self.tail.need:
             return 0.0
         if level - known <= Numbers.record_margin:
             return 0.0
-        return (level - self.tail.at) / self.tail.alone - math.log(1 - Numbers.tail_beyond)
+        beyond = (level - self.tail.at) / (Numbers.single_safety * self.tail.alone)
+        return beyond - math.log(self.tail.share)
 
     def ratios(self, what: Any, y: float) -> tuple[float, float, float, float, float]:
         """Return the evidence of one level, by sum; and its plain score."""
@@ -348,6 +353,7 @@ class Channel:
             "pair_var": self.wandering.pair_var,
             "alike": self.wandering.alike, "block_n": len(self.wandering.scores),
             "tail_at": self.tail.at, "tail": self.tail.tail, "tail_alone": self.tail.alone,
+            "tail_share": self.tail.share, "record_need": self.tail.need,
             "median": self.tail.median, "scale": self.tail.scale,
             "open": -1 if self.open is None else self.open, "epoch_n": len(self.record.epoch),
             "borrowed": self.borrowed, "own": self.own, "ring": list(self.window.codes),

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from oracle.evidence import HOUR_S, NS, WEEK_S, At, Numbers, Said, Sum, allowance_of
+from oracle.evidence import HOUR_S, NS, WEEK_S, At, Height, Numbers, Said, Sum, allowance_of
 
 SURGE, DROP, SILENCE = range(3)
 DAYS, WEEKS = 4, 3
@@ -73,6 +73,7 @@ class Rate:
         self.counts: Counter[int] = Counter()
         self.day, self.week = Hours(24, DAYS), Hours(168, WEEKS)
         self.sums = [Sum(), Sum()]
+        self.heights = [Height(), Height()]
         self.over = self.wander = 0.1
         self.level = self.recent = self.silent_calls = self.z = 0.0
         self.silent_from = 0
@@ -118,8 +119,7 @@ class Rate:
         self.buckets = -1
         self.level = self.recent = self.calls / seconds * self.length
         self.over = self.wander = 0.1
-        for one in self.sums:
-            one.value = 0.0
+        self.end_sums()
         self.scores, self.blocks = [], 0
         self.silent_calls = 0.0
         self.hour = None
@@ -168,8 +168,12 @@ class Rate:
         self.add(count, high)
         self.follow_silence(count, least)
         if self.buckets < Numbers.warm_buckets or self.is_unknown_day():
-            self.sums[SURGE].value = self.sums[DROP].value = self.silent_calls = 0.0
-        evidence = [self.sums[SURGE].value, self.sums[DROP].value, self.silence()]
+            self.end_sums()
+            self.silent_calls = 0.0
+        elif self.open is None:
+            for height, one in zip(self.heights, self.sums, strict=True):
+                height.follow(one.value, high)
+        evidence = [*self.nats(), self.silence()]
         evidence = [0.0 if off >> test & 1 else value for test, value in enumerate(evidence)]
         if self.open is None:
             self.judge(said, evidence, high)
@@ -189,9 +193,15 @@ class Rate:
         if self.sums[SURGE].value <= 0 and self.sums[DROP].value <= 0:
             self.run = []
         self.run.append((count, self.level))
-        for one, sign in zip(self.sums, (1, -1), strict=True):
+        for one, height, sign in zip(self.sums, self.heights, (1, -1), strict=True):
             ratio = Numbers.rate_shift * (sign * self.z - k - 0.5 * Numbers.rate_shift)
-            one.add(ratio, Numbers.cap * high, begins)
+            one.add(ratio, Numbers.cap * high * height.worth, begins)
+
+    def nats(self) -> list[float]:
+        """Return the evidence of a surge and of a drop, worth less where it rises by itself."""
+        return [
+            one.value / height.worth for one, height in zip(self.sums, self.heights, strict=True)
+        ]
 
     def judge(self, said: Said, evidence: list[float], high: float) -> None:
         """Open a test."""
@@ -221,8 +231,12 @@ class Rate:
     def end(self) -> None:
         """Close what is open."""
         self.open = None
-        for one in self.sums:
-            one.value = 0.0
+        self.end_sums()
+
+    def end_sums(self) -> None:
+        """Begin both sums anew; how high they were is no peak."""
+        for one, height in zip(self.sums, self.heights, strict=True):
+            one.value, height.path = 0.0, []
 
     def accept(self) -> None:
         """Take the level of now for what is usual."""
@@ -278,7 +292,7 @@ class Rate:
         lasted = (self.bucket + 1) * self.length - self.silent_from
         if self.silent_calls <= 0 or lasted < 2 * self.silences[1] + self.length:
             return 0.0
-        return math.log(1 + self.over * self.silent_calls) / self.over
+        return math.log(1 + self.over * self.silent_calls) / self.over / self.heights[DROP].worth
 
     def follow_silence(self, count: float, expected: float) -> None:
         """Add what was expected while nothing came; a silence that ends is noted."""
@@ -316,6 +330,7 @@ class Rate:
             "run_calls": sum(calls for calls, _ in self.run), "run_buckets": len(self.run),
             "run_expected": sum(usual for _, usual in self.run),
             "sums": [one.state() for one in self.sums],
+            "heights": [height.state() for height in self.heights],
             "open": -1 if self.open is None else self.open,
             "day": self.day.mean, "week": self.week.mean,
             "day_n": self.day.n, "week_n": self.week.n,

@@ -15,7 +15,8 @@ class Share:
         self.calls = self.hits = self.closing = self.usual = self.recent = 0.0
         self.ratio_hit = [0.0, 0.0]
         self.ratio_miss = [0.0, 0.0]
-        self.since_look = self.open_for = self.open_hits = 0
+        self.open_for = self.open_hits = 0
+        self.since_look = Numbers.share_refresh
         self.open = False
 
     def mean(self) -> float:
@@ -150,9 +151,13 @@ class Speakers:
         else:
             self.quiet_for = 0 if nats >= 0.5 * high else self.quiet_for + 1
             if self.quiet_for >= Numbers.middle:
-                self.open = False
+                self.end()
                 said.ended = "closed"
         return said
+
+    def end(self) -> None:
+        """Close what is open."""
+        self.open = False
 
     def learn(self, who: int) -> None:
         """Learn what share of the newest calls is usually the speaker's, beside this call."""

@@ -226,6 +226,27 @@ class Subject:
 
     # What time brings
 
+    def pass_silence(self, call: Call, book: "Book") -> None:
+        """Close what is open where its calls were absent for long; a rate judges that itself."""
+        quiet = max(Numbers.quiet_buckets * self.rate.length, Numbers.quiet_s) * NS
+        if not self.last or call.clock - self.last <= quiet:
+            return
+        for which, channel in sorted(self.channels.items()):
+            if channel.open is not None:
+                self.silenced(which, test_of(channel.open), call, book)
+                channel.end()
+                channel.waiting.clear()
+        for first, parts in ((ERRORS, self.shares), (USER, self.speakers)):
+            for i, part in enumerate(parts):
+                if part.open:
+                    self.silenced(first + i, 0, call, book)
+                    part.end()
+
+    def silenced(self, channel: int, test: int, call: Call, book: "Book") -> None:
+        """Write down that a test ended because nobody called."""
+        over = Said(ended="closed")
+        book.findings.append(self.finding(over, channel, test, call.clock, event=call.event))
+
     def close_due(self, now: int, book: "Book") -> None:
         """Close every bucket that is due at second `now`, up to when it has been idle too long."""
         rate = self.rate
@@ -281,7 +302,7 @@ class Subject:
         rate = self.rate
         if rate.buckets > 0 and rate.level > 0:
             ratios[RATE] = rate.recent / rate.level
-        statistics[RATE, [SURGE, DROP]] = [one.value for one in rate.sums]
+        statistics[RATE, [SURGE, DROP]] = rate.nats()
         statistics[RATE, SILENCE] = rate.silence()
         return {"statistics": statistics.ravel(), "ratios": ratios, "learned": self.learned.copy()}
 
@@ -344,6 +365,8 @@ class Book:
             if known and call.clock - known.last > self.laws.idle_ns:
                 del self.subjects[one]
         subject, whole = self.subject(key), self.subject(whole_key)
+        for one_of_both in (whole, subject):
+            one_of_both.pass_silence(call, self)
         if subject.calls == 0 and (parent := self.parent_of(subject, call.clock)):
             subject.borrow(parent)
         whole.count_week(call.clock)

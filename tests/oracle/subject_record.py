@@ -8,6 +8,8 @@ import numpy as np
 MOMENT = [("time", "<i8"), ("offset", "<i8"), ("index", "<i8")]
 SUM = [("value", "<f8"), *MOMENT, ("n", "<i4"), ("hits", "<i4")]
 
+HEIGHT = [("excess", "<f8"), ("top", "<f8"), ("peaks", "<i8")]
+
 
 def reals(*names: str) -> list[tuple[str, str]]:
     """Return fields of 64-bit numbers."""
@@ -22,7 +24,8 @@ def wholes(*names: str) -> list[tuple[str, str]]:
 CHANNEL = np.dtype([
     ("waiting", "<i2", 64), *wholes("waiting_n", "waiting_at"), ("sums", SUM, 4),
     *reals("closing", "recent", "reference", "wander", "block_sum", "pair_sum", "pair_var", "alike",
-           "wander_k", "tail_at", "tail", "tail_alone", "median", "scale", "best", "second",
+           "wander_k", "tail_at", "tail", "tail_alone", "tail_share", "record_need",
+           "median", "scale", "best", "second",
            "last_second"),
     *wholes("epoch_n", "epochs", "blocks", "pairs", "block_n", "since_refresh", "open_for",
             "borrowed", "own", "open"),
@@ -35,7 +38,7 @@ SHARE = np.dtype([
 ])  # fmt: skip
 RATE = np.dtype([
     *((name, "<i8") for name in ("length", "bucket", "since", "calls", "next_choice")),
-    ("counts", "<i4", 16), ("sums", SUM, 2),
+    ("counts", "<i4", 16), ("sums", SUM, 2), ("heights", HEIGHT, 2),
     *reals("level", "recent", "over", "wander", "block_sum", "silent_calls"),
     ("silent_from", "<i8"), ("longest", "<i8", 2), ("run_calls", "<i8"), ("run_buckets", "<i8"),
     *reals("run_expected", "z", "hour_calls"), ("hour", "<i8"),

@@ -53,6 +53,11 @@ def assert_state(found: Any, want: dict[str, Any], note: str, ring: Any = ()) ->
                     where = (int(mine["time"]), int(mine["offset"]), int(mine["index"]))
                     assert where == one["since"], f"{note} sum {number}"
                     assert (mine["n"], mine["hits"]) == (one["n"], one["hits"]), f"{note} {number}"
+        elif name == "heights":
+            for number, one in enumerate(theirs):
+                for part, value in one.items():
+                    mine = found["heights"][number][part]
+                    assert_near(mine, value, EXACT, f"{note} height {number} {part}")
         elif name == "ring":
             assert ring.tolist() == theirs, f"{note} ring"
         elif name == "waiting":

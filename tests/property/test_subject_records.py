@@ -178,7 +178,9 @@ HARMFUL = {
 def harmful(record: bytes) -> Iterator[tuple[str, bytes]]:
     """Yield records with a right checksum in which one number is not what it can be."""
     for name, at, form in places(record):
-        base = form.base if form.base.fields is None else form.base.fields["value"][0]
+        base = form.base
+        if base.fields is not None:
+            base = next(iter(base.fields.values()))[0]
         for value in HARMFUL[base.str[1:]]:
             for place in {at, at + (form.itemsize - base.itemsize if form.base.isnative else 0)}:
                 changed = bytearray(record)

@@ -24,17 +24,25 @@ def at(second: float) -> datetime:
     return START + timedelta(seconds=second)
 
 
+def stray(second: float) -> float:
+    """Return by how much the call of a second is slower and dearer than others."""
+    return 1.1 + 0.015 * (int(second) // 40 % 10) if int(second) % 40 == 7 else 1.0
+
+
 def call(second: float, **fields: Any) -> dict[str, Any]:
-    """Return a call: 100 to 110 ms, 1,000 to 1,010 tokens, 1 to 1.1 cents; some fields changed."""
-    step = int(second * 37) % 11
+    """Return a call: 100 to 110 ms, 1,000 to 1,010 tokens, 1 to 1.1 cents; some fields changed.
+
+    One in forty takes longer and costs more, up to a quarter: a tail that says how far calls stray.
+    """
+    step, more = int(second * 37) % 11, stray(second)
     return {
         "service_name": "chat",
         "model": "m",
         "event_id": f"call-{second:g}",
         "timestamp": at(second).isoformat(),
-        "latency_ms": 100.0 + step,
+        "latency_ms": (100.0 + step) * more,
         "total_tokens": 1000 + step,
-        "cost_usd": (1000 + step) / 1e5,
+        "cost_usd": (1000 + step) / 1e5 * more,
     } | fields
 
 

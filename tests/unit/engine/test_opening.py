@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from scenes.feed import RULES, START, Feed, armed, at, call, slow
+from scenes.feed import RULES, START, Feed, armed, at, call, slow, stray
 from sentinel.detectors import ZScore
 from sentinel.engine import Rules
 
@@ -15,13 +15,14 @@ Call = dict[str, Any]
 def answer(second: float, prompt: int = 1000, tokens: int = 200, **fields: Any) -> Call:
     """Return a call whose tokens differ from call to call and give its latency and its cost."""
     prompt, tokens = prompt + int(second * 37) % 301, tokens + int(second * 53) % 101
+    more = stray(second)
     usual = {
         "total_tokens": None,
         "prompt": {"tokens": prompt},
         "response": {"tokens": tokens, "finish_reason": "stop"},
         "user_id": f"u{int(second * 7) % 50}",
-        "latency_ms": 100.0 + 0.05 * prompt + tokens,
-        "cost_usd": prompt * 1e-6 + tokens * 4e-6,
+        "latency_ms": (100.0 + 0.05 * prompt + tokens) * more,
+        "cost_usd": (prompt * 1e-6 + tokens * 4e-6) * more,
     }
     return call(second, **(usual | fields))
 
@@ -205,8 +206,9 @@ def test_the_votes_stand_with_it_also_those_that_did_not_fire() -> None:
 
 def test_a_vote_without_spread_has_no_statistic() -> None:
     feed = Feed()
-    feed.ordinary(0, 1000, latency_ms=100.0)
-    (opened,) = feed.send(call(1000, latency_ms=6000.0))
+    # Equal calls say nothing of how far one may stray, until there are many.
+    feed.ordinary(0, 2400, latency_ms=100.0)
+    (opened,) = feed.send(call(2400, latency_ms=6000.0))
     votes = opened.incident.evidence[0].votes
     assert [vote.statistic for vote in votes if vote.metric == "latency_ms"] == [None] * 4
     assert all(vote.fired for vote in votes if vote.metric == "latency_ms")
