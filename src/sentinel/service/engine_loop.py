@@ -15,7 +15,8 @@ import numpy as np
 from msgspec import Struct
 
 from sentinel.alerting import Grouper
-from sentinel.checkpoints.sqlite import Checkpoint, OutboxRow
+from sentinel.checkpoints.contract import Checkpoint
+from sentinel.checkpoints.rows import OutboxRow
 from sentinel.engine import Partition
 from sentinel.errors import StateError
 from sentinel.model.alert import Alert

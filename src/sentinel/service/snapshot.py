@@ -4,7 +4,7 @@ import msgspec
 from msgspec import Struct
 
 from sentinel.alerting import Grouper, GroupingRules
-from sentinel.checkpoints.sqlite import SeriesRecord
+from sentinel.checkpoints.rows import SeriesRecord
 from sentinel.engine import Partition
 
 
