@@ -4,6 +4,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from servers.process import Server, free_ports, require_command
@@ -104,7 +105,7 @@ class RedisPair:
                 f"sentinel failover-timeout {self.NAME} 5000\n"
             )
             command = [require_command("redis-server"), "sentinel.conf", "--sentinel"]
-            sentinel = Server(command, folder, is_ready=lambda port=port: _pings(port))
+            sentinel = Server(command, folder, is_ready=partial(_pings, port))
             sentinel.start()
             self._sentinels.append(sentinel)
         _wait(lambda: all(self._sees_all(port) for port in self._sentinel_ports))
@@ -152,7 +153,7 @@ class RedisCluster:
         for node in self.nodes[1:]:
             node.ask("CLUSTER", "MEET", "127.0.0.1", self.nodes[0].port)
         for node in self.nodes:
-            _wait(lambda node=node: "cluster_state:ok" in node.ask("CLUSTER", "INFO"))
+            _wait(partial(_is_whole, node))
 
     def kill(self) -> None:
         for node in self.nodes:
@@ -179,6 +180,10 @@ def redis_cluster(folder: Path) -> Iterator[RedisCluster]:
         yield cluster
     finally:
         cluster.kill()
+
+
+def _is_whole(node: RedisServer) -> bool:
+    return "cluster_state:ok" in node.ask("CLUSTER", "INFO")
 
 
 def _pings(port: int) -> bool:
