@@ -2,24 +2,34 @@
 
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 from servers.process import Server, free_ports, require_command
 
+Word = str | bytes | int
 
-def ask(port: int, *words: str | bytes | int, timeout: float = 5.0) -> str:
+
+def ask(port: int, *words: Word) -> str:
     """Return a server's answer to one command as text: lines of its protocol, without the sizes."""
-    with socket.create_connection(("127.0.0.1", port), timeout=timeout) as connection:
-        parts = [b"*%d\r\n" % len(words)]
-        for word in words:
-            data = word if isinstance(word, bytes) else str(word).encode()
-            parts.append(b"$%d\r\n%s\r\n" % (len(data), data))
-        connection.sendall(b"".join(parts))
+    return say(port, words)
+
+
+def say(port: int, *commands: Sequence[Word]) -> str:
+    """Return the answer to the last of some commands."""
+    with socket.create_connection(("127.0.0.1", port), timeout=5.0) as connection:
+        said = ""
         with connection.makefile("rb") as stream:
-            return "\n".join(_read(stream.readline, stream.read))
+            for words in commands:
+                parts = [b"*%d\r\n" % len(words)]
+                for word in words:
+                    data = word if isinstance(word, bytes) else str(word).encode()
+                    parts.append(b"$%d\r\n%s\r\n" % (len(data), data))
+                connection.sendall(b"".join(parts))
+                said = "\n".join(_read(stream.readline, stream.read))
+        return said
 
 
 def _read(line: Callable[[], bytes], read: Callable[[int], bytes]) -> Iterator[str]:

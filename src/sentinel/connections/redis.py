@@ -7,6 +7,7 @@ given up is read as the answer to another.
 """
 
 import asyncio
+import importlib.util
 import logging
 import ssl
 import threading
@@ -76,14 +77,13 @@ class RedisAddress(Struct, frozen=True, kw_only=True):
         except (KeyError, ValueError, IndexError):
             # The text may hold a password.
             raise SettingsError(
-                "storage.redis.url: expected redis://host:port/db, "
+                "must be redis://host:port/db, "
                 "sentinel://host:port,host:port/name or cluster://host:port,host:port; "
                 "rediss, sentinels and clusters are the same over TLS"
             ) from None
         if ":" in who:
             raise SettingsError(
-                "storage.redis.url: holds a password",
-                "put it into storage.redis.password, password_file or REDIS_PASSWORD",
+                "holds a password, which belongs into password, password_file or REDIS_PASSWORD"
             )
         return cls(
             kind=kind, tls=tls, places=places, username=unquote(who) or None, primary=primary, db=db
@@ -161,6 +161,8 @@ class RedisConnection:
             if self._closed:
                 raise StateError(f"{self.address}: the connection was closed")
             if self._loop is None:
+                if importlib.util.find_spec("coredis") is None:
+                    raise StateError("Redis needs coredis", "pip install 'llm-sentinel[redis]'")
                 # It writes a traceback for every attempt that fails; we say it once, in our words.
                 logging.getLogger("coredis").setLevel(logging.CRITICAL)
                 self._loop = asyncio.new_event_loop()

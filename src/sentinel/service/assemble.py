@@ -14,7 +14,6 @@ from sentinel.alerting import Grouper
 from sentinel.api.desk import Component, Desk
 from sentinel.channels.log import LogChannel
 from sentinel.checkpoints.contract import Checkpoint
-from sentinel.checkpoints.folder import FolderCheckpoints
 from sentinel.engine import Partition
 from sentinel.errors import StateError
 from sentinel.intake import Intake
@@ -22,8 +21,9 @@ from sentinel.model.control import Control
 from sentinel.model.incident import Incident
 from sentinel.service.engine_loop import EngineLoop, Parts
 from sentinel.service.ingest import Ingest
-from sentinel.service.recovery import Recovered, judge_again, restore
+from sentinel.service.recovery import Recovered, Restored, judge_again, restore
 from sentinel.service.relay import Relay
+from sentinel.service.state_place import state_place
 from sentinel.service.stream import Hub
 from sentinel.settings import Settings
 from sentinel.settings.middle import engine_rules, grouping_rules, intake_settings
@@ -92,8 +92,9 @@ class Service:
         log_id = self.journal.log_id
         key = privacy_key(self._folder)
         intake_rules = intake_settings(settings)
-        self.checkpoint: Checkpoint = FolderCheckpoints(self._folder).open(
-            "checkpoint", log_id=log_id, crash_point=crash_point
+        self.checkpoints, partition_name = state_place(settings, log_id)
+        self.checkpoint: Checkpoint = self.checkpoints.open(
+            partition_name, log_id=log_id, crash_point=crash_point
         )
         self.store = DuckDbStore(
             self._folder / "sentinel.duckdb",
@@ -105,8 +106,8 @@ class Service:
         self.store.open()
         partition = Partition(engine_rules(settings), log_id)
         grouper = Grouper(grouping_rules(settings))
-        told_until, stored_to = restore(self.checkpoint, partition, grouper, self.journal)
-        self._look_for_gap(stored_to)
+        restored = restore(self.checkpoint, partition, grouper, self.journal)
+        self._say_what_is_lost(restored, partition.next_offset)
         channel = LogChannel()
         self.hub = Hub(self.vitals)
         self.engine = EngineLoop(
@@ -118,7 +119,7 @@ class Service:
                 vitals=self.vitals,
                 destinations=[channel.name],
                 votes_of_incidents_only=settings.storage.anomalies == "incidents",
-                told_until=told_until,
+                told_until=restored.told_until,
             ),
             snapshot_secs=settings.detection.baseline.update_interval_secs,
             publish=self.hub.publish,
@@ -141,13 +142,15 @@ class Service:
         self._recovered = True
         return recovered
 
-    def _look_for_gap(self, stored_to: int) -> None:
-        """Say so where the store lacks rows that it had: somebody put an older file there."""
-        if self.store.cursor < stored_to:
+    def _say_what_is_lost(self, restored: Restored, begin: int) -> None:
+        """Say so where there is no state any more, or the store lacks rows that it had."""
+        if restored.is_cold:
+            self.vitals.state_cold_starts.inc()
+            log.error("state.cold_start", judged_from=begin, kept=self.settings.checkpoint.type)
+        rows_to, expected = self.store.cursor, restored.stored_to
+        if rows_to < expected:
             self.vitals.storage_gaps.inc()
-            log.error(
-                "store.older_than_state", rows_to=self.store.cursor, rows_expected_to=stored_to
-            )
+            log.error("store.older_than_state", rows_to=rows_to, rows_expected_to=expected)
 
     async def configure(self, settings: Settings) -> None:
         """Judge and group by the rules of these settings, from a record of the log on."""
@@ -247,6 +250,7 @@ class Service:
             while self._relay.drain():
                 pass
         self.checkpoint.close()
+        self.checkpoints.close()
 
     # What the routes ask
 

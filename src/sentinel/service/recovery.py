@@ -43,12 +43,14 @@ class Restored(NamedTuple):
     """Offsets below this were committed: their alerts are in the outbox."""
     stored_to: int
     """The store has the rows below this, if its file is the one that the snapshot knew."""
+    is_cold: bool
+    """There is no state of a log that has records, and never was any where it is looked for."""
 
 
 def restore(
     checkpoint: Checkpoint, partition: Partition, grouper: Grouper, journal: Journal
 ) -> Restored:
-    """Take up the last snapshot.
+    """Take up the last snapshot; without any state, begin where the journal does.
 
     Raises
     ------
@@ -75,6 +77,10 @@ def restore(
         grouper.restore(shared.grouping)
         grouper.configure(msgspec.json.encode(shared.grouping_rules))
         stored_to = shared.stored_to
+    if loaded is None:
+        partition.pass_over(journal.first_offset)
+    # Who died before its first commit has left its epoch.
+    is_cold = loaded is None and journal.next_offset > 0 and checkpoint.epoch == 1
     begin, committed_to = partition.next_offset, checkpoint.committed_to()
     if begin < journal.first_offset:
         raise Gap(
@@ -87,7 +93,7 @@ def restore(
             f"{max(begin, committed_to):,}",
             "the journal lost records that were judged; restore it, or start cold",
         )
-    return Restored(committed_to, stored_to)
+    return Restored(committed_to, stored_to, is_cold)
 
 
 def judge_again(loop: EngineLoop, journal: Journal, intake: Intake) -> Recovered:

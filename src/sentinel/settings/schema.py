@@ -14,13 +14,12 @@ from msgspec import Meta, Struct, field
 from sentinel.detectors import DETECTORS, Cusum, DetectorName, Incidents, Iqr, Mad, Novelty, ZScore
 from sentinel.intake import problem_of
 from sentinel.settings.problems import show
+from sentinel.settings.shared import Cache, Checkpoint, Redis, contradictions_of_redis
 from sentinel.settings.unbuilt import (
     Address,
-    Cache,
     InfluxDb,
     Kafka,
     RabbitMq,
-    Redis,
     TimeoutSecs,
     Webhook,
 )
@@ -239,6 +238,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     alerting: Alerting = field(default_factory=Alerting)
     api: Api = field(default_factory=Api)
     journal: JournalRetention = field(default_factory=JournalRetention)
+    checkpoint: Checkpoint = field(default_factory=Checkpoint)
     privacy: Privacy = field(default_factory=Privacy)
 
     def unbuilt(self) -> list[str]:
@@ -247,8 +247,6 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         parts = {
             "ingestion.kafka": self.ingestion.kafka,
             "storage.influxdb": self.storage.influxdb,
-            "storage.cache": self.storage.cache,
-            "storage.redis": self.storage.redis,
             "alerting.rabbitmq": self.alerting.rabbitmq,
             "alerting.webhook": self.alerting.webhook,
             "detection.baseline.persistence_path": baseline.persistence_path,
@@ -283,6 +281,7 @@ def contradictions(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
             "got true, must be false: a position is committed together with the state it led to, "
             "so that a crash neither loses nor repeats an event",
         )
+    yield from contradictions_of_redis(settings)
     for number, one in enumerate(settings.privacy.patterns):
         problem = problem_of(one.pattern) if one.pattern else "absent, but required"
         if problem:

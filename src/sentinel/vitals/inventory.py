@@ -69,6 +69,9 @@ FAMILIES: Final = {
     "journal_errors": Family(Counter, "journal_errors", "Records that could not be written."),
     "journal_bytes": Family(Gauge, "journal_bytes", "Bytes on disk."),
     "journal_offset": Family(Gauge, "journal_offset", "Position after the last durable record."),
+    "state_cold_starts": Family(
+        Counter, "state_cold_starts", "Starts without the state of a log that has records."
+    ),
     "alerts_sent": Family(Counter, "alerts_sent", "Alerts told.", ("channel",)),
     "alerts_deduplicated": Family(
         Counter, "alerts_deduplicated", "Alerts held back as equal to one before."
@@ -104,6 +107,7 @@ class Vitals:
     journal_errors: Counter
     journal_bytes: Gauge
     journal_offset: Gauge
+    state_cold_starts: Counter
     alerts_sent: Counter
     alerts_deduplicated: Counter
     outbox_bytes: Gauge
