@@ -13,7 +13,6 @@ import msgspec
 from sentinel.alerting import Grouper
 from sentinel.api.desk import Component, Desk
 from sentinel.channels.log import LogChannel
-from sentinel.checkpoints.contract import Checkpoint
 from sentinel.engine import Partition
 from sentinel.errors import StateError
 from sentinel.intake import Intake
@@ -92,10 +91,8 @@ class Service:
         log_id = self.journal.log_id
         key = privacy_key(self._folder)
         intake_rules = intake_settings(settings)
-        self.checkpoints, partition_name = state_place(settings, log_id)
-        self.checkpoint: Checkpoint = self.checkpoints.open(
-            partition_name, log_id=log_id, crash_point=crash_point
-        )
+        self.checkpoints, name = state_place(settings, log_id)
+        self.checkpoint = self.checkpoints.open(name, log_id=log_id, crash_point=crash_point)
         self.store = DuckDbStore(
             self._folder / "sentinel.duckdb",
             log_id=log_id,
