@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import Metric
+from prometheus_client.samples import Sample
 
 from end_to_end.serving import Serving, call, calls, families, serving, until
 from end_to_end.test_service_life import open_incident, refusal_of, samples, state_of
@@ -97,6 +99,39 @@ def test_a_redis_that_was_emptied_is_a_cold_start_that_says_so(
         assert service.stop() == 0
         service.start()
         assert families(service)["sentinel_state_cold_starts"].samples[0].value == 0
+
+
+def test_answers_are_kept_and_nothing_new_is_hidden_by_them(
+    tmp_path: Path, redis: RedisServer
+) -> None:
+    storage = {"redis": {"url": redis.url, "password": "word"}, "cache": {}}
+    over = {"service": "chat", "start": "2026-01-01T00:00:00Z", "end": "2026-01-01T01:00:00Z"}
+    with serving(tmp_path, {"storage": storage}) as service:
+        service.send_and_wait(*calls("chat", 20))
+        answer = service.read("/api/v1/telemetry", **over)
+        assert service.read("/api/v1/telemetry", **over) == answer
+        open_incident(service)
+        (incident,) = service.read("/api/v1/incidents")["incidents"]
+        service.post(f"/api/v1/incidents/{incident['id']}/acknowledge", {"by": "ann"})
+        (seen,) = service.read("/api/v1/incidents")["incidents"]
+        assert seen["state"] == "acknowledged"
+        assert service.count("chat") == 170
+        assert service.stop() == 0
+        service.start()
+        assert service.read("/api/v1/telemetry", **over) == answer
+        found = families(service)
+        hits = {sample.labels["level"]: sample.value for sample in hits_of(found)}
+        assert hits == {"shared": 1}
+        assert found["sentinel_cache_size"].samples[0].value == 1
+        redis.kill()
+        assert service.read("/api/v1/telemetry", **over) == answer
+        assert service.read("/api/v1/telemetry", **over | {"service": "x"})["count"] == 0
+        assert service.get("/health/ready").status == 200
+
+
+def hits_of(found: dict[str, Metric]) -> list[Sample]:
+    samples = found["sentinel_cache_hits"].samples
+    return [sample for sample in samples if sample.name.endswith("_total")]
 
 
 def test_a_redis_that_would_throw_state_away_stops_the_start(

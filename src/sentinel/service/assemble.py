@@ -18,6 +18,7 @@ from sentinel.errors import StateError
 from sentinel.intake import Intake
 from sentinel.model.control import Control
 from sentinel.model.incident import Incident
+from sentinel.service.answers import answers_of
 from sentinel.service.engine_loop import EngineLoop, Parts
 from sentinel.service.ingest import Ingest
 from sentinel.service.recovery import Recovered, Restored, judge_again, restore
@@ -101,6 +102,7 @@ class Service:
             crash_point=crash_point,
         )
         self.store.open()
+        self.answers = answers_of(settings, self.store, self.vitals, log_id)
         partition = Partition(engine_rules(settings), log_id)
         grouper = Grouper(grouping_rules(settings))
         restored = restore(self.checkpoint, partition, grouper, self.journal)
@@ -242,7 +244,7 @@ class Service:
         self.journal.close()
         if not self.engine.stop(timeout=15):
             raise StateError("the engine did not come to an end; the journal has everything")
-        self.store.close()
+        self.answers.close()
         if self._relay is not None:
             while self._relay.drain():
                 pass
@@ -257,8 +259,8 @@ class Service:
             take=self.ingest.take,
             take_otlp=self.ingest.take_otlp,
             act=self.ingest.act,
-            telemetry=self.store.telemetry,
-            anomalies=self.store.anomalies,
+            telemetry=self.answers.telemetry,
+            anomalies=self.answers.anomalies,
             incidents=self._incidents,
             incident=self._incident,
             baselines=self.engine.parts.partition.baselines,
