@@ -221,9 +221,11 @@ class Service:
 
     async def _clean_up(self) -> None:
         retention = self.settings.journal
+        keep_next = 0
         while True:
             await asyncio.sleep(30.0)
-            keep_from = min(self.engine.snapshot_at, self.store.cursor)
+            # From where it could go 30 s ago: a Redis may lose its last second, and a snapshot in it.
+            keep_from, keep_next = keep_next, min(self.engine.snapshot_at, self.store.cursor)
             try:
                 await asyncio.to_thread(
                     self.journal.retain,
