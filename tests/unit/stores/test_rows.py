@@ -296,4 +296,4 @@ def test_anomalies_out_of_order_are_refused(store: DuckDbStore) -> None:
         anomalies=[anomaly_of(2, 0, "iqr"), anomaly_of(0, 0, "iqr")],
     )
     with pytest.raises(ValueError, match="in the order of their events"):
-        ArrowRows().block([Waiting(rows, (0, 0), 0.0)])
+        ArrowRows().block([Waiting("log", rows, (0, 0), 0.0)])
