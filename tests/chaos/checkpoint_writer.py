@@ -26,6 +26,7 @@ def main(path: Path, point: str, passing: int) -> None:
     base = checkpoint.committed_to()
     while True:
         text = b"%d" % (base + 1)
+        checkpoint.attempt(base)
         row = OutboxRow(text.decode(), "hook", text)
         checkpoint.commit(base, base + 1, [row])
         base += 1

@@ -21,7 +21,9 @@ from sentinel.service.relay import CRASH_POINTS as RELAY_POINTS
 from sentinel.sources.journal import CRASH_POINTS as JOURNAL_POINTS
 
 PROGRAM = Path(__file__).with_name("service_program.py")
-POINTS = (*JOURNAL_POINTS, *CHECKPOINT_POINTS, *RELAY_POINTS, "store")
+_EMBEDDED = (point for point in CHECKPOINT_POINTS if point != "attempt")
+"""Nobody takes note of attempts where a journal is judged: what is in it was admitted here."""
+POINTS = (*JOURNAL_POINTS, *_EMBEDDED, *RELAY_POINTS, "store")
 OUTSIDE = "kill -9"
 """From outside, at any time since the process began."""
 START_SECONDS = 60.0

@@ -47,6 +47,8 @@ class Killed:
         loaded = checkpoint.load()
         stands = 0 if loaded is None else loaded.next_offset
         assert stands - max(self.told["commit"]) in (0, 1)
+        attempted = checkpoint.attempted()
+        assert attempted is None or attempted.offset == stands, "a commit beyond it takes it away"
         waiting = [int(row.id) for row in checkpoint.outbox("hook", 10_000)]
         gone = set(range(1, stands + 1)) - set(waiting)
         assert waiting == sorted(set(waiting))

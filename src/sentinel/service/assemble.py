@@ -13,7 +13,8 @@ import msgspec
 from sentinel.alerting import Grouper
 from sentinel.api.desk import Component, Desk
 from sentinel.channels.log import LogChannel
-from sentinel.checkpoints.sqlite import Checkpoint
+from sentinel.checkpoints.contract import Checkpoint
+from sentinel.checkpoints.folder import FolderCheckpoints
 from sentinel.engine import Partition
 from sentinel.errors import StateError
 from sentinel.intake import Intake
@@ -91,8 +92,8 @@ class Service:
         log_id = self.journal.log_id
         key = privacy_key(self._folder)
         intake_rules = intake_settings(settings)
-        self.checkpoint = Checkpoint.open(
-            self._folder / "checkpoint.sqlite", log_id=log_id, crash_point=crash_point
+        self.checkpoint: Checkpoint = FolderCheckpoints(self._folder).open(
+            "checkpoint", log_id=log_id, crash_point=crash_point
         )
         self.store = DuckDbStore(
             self._folder / "sentinel.duckdb",

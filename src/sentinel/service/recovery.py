@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from sentinel.alerting import Grouper
-from sentinel.checkpoints.sqlite import Checkpoint
+from sentinel.checkpoints.contract import Checkpoint
 from sentinel.engine import Partition
 from sentinel.errors import ForeignState, Gap
 from sentinel.intake import Intake

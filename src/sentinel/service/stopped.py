@@ -14,7 +14,8 @@ from typing import Final
 import msgspec
 
 from sentinel.alerting import Grouper
-from sentinel.checkpoints.sqlite import Checkpoint
+from sentinel.checkpoints.contract import Checkpoint
+from sentinel.checkpoints.folder import FolderCheckpoints
 from sentinel.engine import Partition
 from sentinel.model.control import Control
 from sentinel.replay.run import Replay
@@ -95,7 +96,7 @@ def stopped(settings: Settings) -> Iterator[StoppedService]:
         on_broken=lambda _: None,
     )
     try:
-        checkpoint = Checkpoint.open(folder / "checkpoint.sqlite", log_id=journal.log_id)
+        checkpoint = FolderCheckpoints(folder).open("checkpoint", log_id=journal.log_id)
         try:
             service = StoppedService(settings, journal, answers)
             service.catch_up(checkpoint)
