@@ -20,8 +20,10 @@ from sentinel.errors import StateError
 from sentinel.intake import Intake
 from sentinel.model.control import Control
 from sentinel.model.incident import Incident
-from sentinel.service.engine_loop import EngineLoop, Parts
+from sentinel.service.engine_loop import EngineLoop
 from sentinel.service.ingest import Ingest
+from sentinel.service.outlet import ToChannels
+from sentinel.service.owner import Owner, Parts
 from sentinel.service.recovery import Recovered, judge_again, restore
 from sentinel.service.relay import Relay
 from sentinel.service.stream import Hub
@@ -104,30 +106,31 @@ class Service:
         )
         self.store.open()
         partition = Partition(engine_rules(settings), log_id)
-        grouper = Grouper(grouping_rules(settings))
-        told_until, stored_to = restore(self.checkpoint, partition, grouper, self.journal)
-        self._look_for_gap(stored_to)
         channel = LogChannel()
+        outlet = ToChannels(Grouper(grouping_rules(settings)), [channel.name], self.vitals)
+        told_until, stored_to = restore(self.checkpoint, partition, outlet, self.journal)
+        self._look_for_gap(stored_to)
         self.hub = Hub(self.vitals)
-        self.engine = EngineLoop(
+        self.engine = EngineLoop(self.vitals, failed=self.fail)
+        self.owner = Owner(
             Parts(
                 partition=partition,
-                grouper=grouper,
+                outlet=outlet,
                 checkpoint=self.checkpoint,
-                store=self.store,
+                store=self.store.log(log_id),
                 vitals=self.vitals,
-                destinations=[channel.name],
                 votes_of_incidents_only=settings.storage.anomalies == "incidents",
                 told_until=told_until,
             ),
             snapshot_secs=settings.detection.baseline.update_interval_secs,
             publish=self.hub.publish,
             committed=lambda: self._relay.wake() if self._relay is not None else None,
-            failed=self.fail,
         )
+        self.engine.own(self.owner)
         # What is in the journal was accepted under the rules of its day: nothing is refused now.
         again = msgspec.structs.replace(intake_rules, on_limit="flag")
-        recovered = judge_again(self.engine, self.journal, Intake(again, key=key, log_id=log_id))
+        accepted = Intake(again, key=key, log_id=log_id)
+        recovered = judge_again(self.owner, self.store, self.journal, accepted)
         self._relay = Relay(self.checkpoint, channel, self.vitals, crash_point=crash_point)
         self.ingest = Ingest(
             Intake(intake_rules, key=key, log_id=log_id),
@@ -162,9 +165,9 @@ class Service:
 
     async def agree(self) -> None:
         """Write the rules into the log where it does not have them: it can be judged without us."""
-        parts = self.engine.parts
+        parts = self.owner.parts
         wanted = (engine_rules(self.settings), grouping_rules(self.settings))
-        if self.journal.next_offset == 0 or (parts.partition.rules, parts.grouper.rules) != wanted:
+        if self.journal.next_offset == 0 or (parts.partition.rules, parts.outlet.rules) != wanted:
             await self.configure(self.settings)
 
     def fail(self, error: BaseException) -> None:
@@ -187,7 +190,7 @@ class Service:
     # From the journal's thread
 
     def _durable(self, appended: list[Appended]) -> None:
-        self.engine.put(self.ingest.durable(appended))
+        self.engine.put(self.owner, self.ingest.durable(appended))
 
     def _refused(self, tokens: list[Any], error: Exception) -> None:
         self.ingest.refused(tokens, error)
@@ -221,7 +224,7 @@ class Service:
         retention = self.settings.journal
         while True:
             await asyncio.sleep(30.0)
-            keep_from = min(self.engine.snapshot_at, self.store.cursor)
+            keep_from = min(self.owner.snapshot_at, self.store.cursor)
             try:
                 await asyncio.to_thread(
                     self.journal.retain,
@@ -260,7 +263,7 @@ class Service:
             anomalies=self.store.anomalies,
             incidents=self._incidents,
             incident=self._incident,
-            baselines=self.engine.parts.partition.baselines,
+            baselines=self.owner.parts.partition.baselines,
             follow=self.hub.follow,
             components=self._components,
             exposition=self.vitals.exposition,

@@ -1,7 +1,8 @@
 """Where incident events go with the commit that made them: to channels, or to a later stage."""
 
-import msgspec
 from typing import Protocol
+
+import msgspec
 
 from sentinel.alerting import Grouper, GroupingRules
 from sentinel.checkpoints.rows import OutboxRow
