@@ -103,7 +103,11 @@ class EngineLoop:
         with self._wake:
             self._releases.append(release)
             self._wake.notify()
-        return release.done.wait(timeout)
+        deadline = time.monotonic() + timeout
+        while not release.done.wait(0.1):
+            if time.monotonic() > deadline or not self._thread.is_alive():
+                return release.done.is_set()
+        return True
 
     def put(self, owner: Owner, items: Sequence[Item]) -> None:
         """Take durable records of one partition, in order of their offsets."""

@@ -141,6 +141,12 @@ class Owner:
         """Votes that fired since the process began."""
         self.judged_to = parts.partition.next_offset
 
+    def begin(self) -> None:
+        """Write down where a new partition starts, and by which rules it judges."""
+        self._take_snapshot()
+        assert self._snapshot is not None, "a new partition stands at its commit"
+        self._write_snapshot(self._snapshot)
+
     @property
     def name(self) -> str:
         """Of the partition, for people."""
@@ -315,6 +321,7 @@ class Owner:
         if next_offset > self.committed_to:
             self.parts.checkpoint.commit(self.committed_to, next_offset, self._outbox)
             self.committed_to = next_offset
+            self.parts.vitals.commits.inc()
             told, self._outbox = bool(self._outbox), []
             if told:
                 self._committed()
