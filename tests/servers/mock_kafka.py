@@ -32,9 +32,7 @@ class MockKafka(Server):
 
 
 @contextmanager
-def mock_kafka(
-    folder: Path, topics: Mapping[str, int], *, brokers: int = 1
-) -> Iterator[MockKafka]:
+def mock_kafka(folder: Path, topics: Mapping[str, int], *, brokers: int = 1) -> Iterator[MockKafka]:
     """Run a mock cluster with topics and so many partitions of each."""
     cluster = MockKafka(folder, topics, brokers=brokers)
     try:

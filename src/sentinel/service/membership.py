@@ -211,6 +211,7 @@ class Membership:
             publish=around.publish,
             committed=around.committed,
             read=reader.read,
+            crash_point=around.crash_point,
         )
         if is_new:
             owner.begin()

@@ -8,13 +8,13 @@ done again from a snapshot and the log, with the same result.
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import numpy as np
 from msgspec import Struct
 
-from sentinel.checkpoints.contract import Checkpoint
+from sentinel.checkpoints.contract import Checkpoint, go_on
 from sentinel.checkpoints.rows import OutboxRow
 from sentinel.engine import Partition
 from sentinel.errors import StateError
@@ -31,6 +31,8 @@ from sentinel.stores.rows import Rows
 from sentinel.vitals.inventory import Vitals
 from sentinel.vitals.logs import log
 
+CRASH_POINTS: Final = ("decoded", "judged", "committed")
+"""Before records are judged; before what came of them is kept; before those who tell are woken."""
 NS = 1_000_000_000
 COMMIT_SECONDS = 0.25
 COMMIT_EVENTS = 65_536
@@ -114,9 +116,12 @@ class Owner:
         publish: Callable[[Told], None],
         committed: Callable[[], None],
         read: Callable[[list[Any]], list[Work]] = list,
+        crash_point: Callable[[str], None] = go_on,
     ) -> None:
         self.parts = parts
-        self._read = read
+        self._read, self._crash_point = read, crash_point
+        self._unsure: tuple[int, int] | None = None
+        """Position and outbox rows of a commit that may have come through, though it failed."""
         self._publish, self._committed = publish, committed
         self.snapshot_secs = snapshot_secs
         self._outbox: list[OutboxRow] = []
@@ -155,7 +160,10 @@ class Owner:
 
     def take(self, items: list[Any]) -> None:
         """Judge what waited for this partition."""
-        self.judge(self._read(items))
+        work = self._read(items)
+        self._crash_point("decoded")
+        self.judge(work)
+        self._crash_point("judged")
 
     def judge(self, work: list[Work]) -> None:
         """Judge records in order; batches that follow each other are judged as one."""
@@ -318,15 +326,31 @@ class Owner:
         next_offset = self.parts.partition.next_offset
         if not self.parts.passed():
             return
+        self._look_back()
         if next_offset > self.committed_to:
+            self._unsure = (next_offset, len(self._outbox))
             self.parts.checkpoint.commit(self.committed_to, next_offset, self._outbox)
+            self._unsure = None
             self.committed_to = next_offset
             self.parts.vitals.commits.inc()
+            self._crash_point("committed")
             told, self._outbox = bool(self._outbox), []
             if told:
                 self._committed()
         self._since_commit = 0
         self._last_commit = time.monotonic()
+
+    def _look_back(self) -> None:
+        """Find out whether a commit whose answer was lost has come through."""
+        if self._unsure is None:
+            return
+        position, rows = self._unsure
+        if self.parts.checkpoint.committed_to() == position:
+            self.committed_to = position
+            del self._outbox[:rows]
+            if rows:
+                self._committed()
+        self._unsure = None
 
     def _take_snapshot(self) -> None:
         """Take the whole state as it is now: what all series share, and series that changed."""
