@@ -1,6 +1,7 @@
 """What workers have left behind, against one uninterrupted run over the records as written."""
 
 import json
+import re
 import threading
 from collections import Counter
 from pathlib import Path
@@ -22,6 +23,7 @@ from sentinel.model.incident import IncidentEvent
 from sentinel.service.grouping import NAME, ORDER
 from sentinel.service.membership import name_of
 from sentinel.service.outlet import GROUPING, ToGrouping
+from sentinel.service.placing import Placing
 from sentinel.service.running import privacy_key
 from sentinel.service.topic_reader import Refused, TopicReader
 from sentinel.settings.middle import engine_rules, grouping_rules, intake_settings
@@ -29,6 +31,7 @@ from sentinel.sources.segments import CONTROL, EVENTS
 from sentinel.vitals.inventory import Vitals
 
 FIRST: Final = 0
+_EVENT_ID: Final = re.compile(rb'"event_id":"([^"]+)"')
 
 
 class Recorder:
@@ -63,7 +66,22 @@ class Recorder:
         """Return how many records each partition has."""
         return {place: len(records) for place, records in self.records.items()}
 
+    def event_ids(self) -> set[str]:
+        """Return the ids of all events that passed an intake before they were written."""
+        return {
+            found.decode()
+            for records in self.records.values()
+            for record in records
+            if record.headers()
+            for found in _EVENT_ID.findall(record.value() or b"")
+        }
+
     def stop(self) -> None:
+        """Read what there is, and end."""
+        seen = -1
+        while seen != sum(self.ends().values()):
+            seen = sum(self.ends().values())
+            self._ending.wait(0.7)
         self._ending.set()
         self._thread.join()
 
@@ -80,8 +98,8 @@ class Undisturbed:
         """Incident events by the id of their row."""
         self.refused: Counter[tuple[Place, int]] = Counter()
         self.events = 0
-        self.event_ids: set[str] = set()
         key = privacy_key(settings)
+        vitals = Vitals()
         for place, records in recorder.records.items():
             messages = records[: ends[place]]
             assert len(messages) == ends[place], f"{place}: not all of it was recorded"
@@ -96,12 +114,13 @@ class Undisturbed:
 
             reader = TopicReader(
                 intake,
-                Vitals(),
+                vitals,
                 signal="traces",
                 otlp=False,
                 told_until=0,
                 refused=refuse,
-                misplaced=lambda *_: None,
+                place=place,
+                placing=Placing(vitals),
                 waiting={},
             )
             outlet = ToGrouping(grouping_rules(settings))
@@ -122,7 +141,6 @@ class Undisturbed:
                 self.anomalies.update(one.id for one in judgement.anomalies)
                 happened = judgement.incident_events
                 self.events += len(work.batch)
-                self.event_ids.update(event.event_id or "" for event in work.batch.events)
             elif work.kind == CONTROL:
                 control = msgspec.json.decode(work.payload, type=Control)
                 happened = partition.act(control, work.received_at, work.end)

@@ -69,7 +69,7 @@ def test_members_that_are_killed_lose_repeat_and_invent_nothing(tmp_path: Path) 
     assert left.rows == undisturbed.rows
     assert set(left.told) | left.to_tell == should_be_told
     accepted = plan.accepted.read_text().split() if plan.accepted.exists() else []
-    assert set(accepted) <= undisturbed.event_ids
+    assert set(accepted) <= campaign.recorder.event_ids()
     assert len(undisturbed.anomalies) > 100
     assert len(should_be_told) > 3
     assert all(campaign.hits[point] >= HITS for point in (*POINTS, REPLY_LOST))

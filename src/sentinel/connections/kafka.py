@@ -61,6 +61,10 @@ class Chunk(Struct, frozen=True):
         first = next((i for i, at in enumerate(self.offsets) if at >= offset), None)
         return None if first is None else self.cut(first, len(self.offsets))
 
+    def singles(self) -> "list[Chunk]":
+        """Return each message by itself."""
+        return [self.cut(at, at + 1) for at in range(self.size)]
+
     def cut(self, first: int, end: int) -> "Chunk":
         """Return some of the messages."""
         values = self.values[first:end]

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 from sentinel.errors import StateError
 from sentinel.model.incident import Incident
-from sentinel.service.owner import Owner, Work
+from sentinel.service.owner import Owner
 from sentinel.vitals.inventory import Vitals
 from sentinel.vitals.logs import log
 
@@ -175,7 +175,14 @@ class EngineLoop:
 
     def _judge(self, owner: Owner, items: list[Any]) -> None:
         before = owner.open_incidents
-        owner.take(items)
+        try:
+            owner.take(items)
+        except StateError:
+            raise
+        except Exception:
+            if self._given_up is not None:
+                owner.stopped()
+            raise
         if owner.open_incidents is not before:
             self._show()
 
@@ -230,6 +237,3 @@ class EngineLoop:
         for severity in ("info", "warning", "critical"):
             self._vitals.incidents_open.labels(severity).set(severities[severity])
         self._vitals.baselines.set(sum(owner.parts.partition.live_series for owner in owners))
-
-
-__all__ = ["ROUND_EVENTS", "EngineLoop", "Item", "Owner", "Work"]

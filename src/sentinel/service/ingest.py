@@ -16,7 +16,7 @@ from sentinel.intake import Intake, OtlpDecoder, Signal, inflate
 from sentinel.model.batch import NOTHING, Batch, Rejection
 from sentinel.model.control import Control
 from sentinel.model.incident import IncidentEvent
-from sentinel.service.owner import Work
+from sentinel.service.work import Work
 from sentinel.sources.journal import CONTROL, EVENTS, TICK, Appended
 from sentinel.vitals.inventory import Vitals
 

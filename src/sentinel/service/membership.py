@@ -4,7 +4,6 @@ A partition starts where its snapshot stands, never where the broker thinks it d
 raised before anything is read, so whoever had it can write no more.
 """
 
-import threading
 import time
 from collections.abc import Callable
 from typing import Final
@@ -19,15 +18,19 @@ from sentinel.intake import Intake, Signal
 from sentinel.service.dead_letters import DeadLetters
 from sentinel.service.engine_loop import EngineLoop
 from sentinel.service.outlet import ToGrouping
-from sentinel.service.owner import Owner, Parts, Told
+from sentinel.service.owner import Owner, Parts
+from sentinel.service.placing import Placing
 from sentinel.service.recovery import take_up
 from sentinel.service.topic_reader import Done, TopicReader
+from sentinel.service.work import Told
 from sentinel.settings import Settings
 from sentinel.settings.middle import engine_rules, grouping_rules
 from sentinel.stores.duckdb import DuckDbStore
 from sentinel.vitals.inventory import Vitals
 from sentinel.vitals.logs import log
 
+STOPS_MAX: Final = 2
+"""A position that has stopped the process so often is passed."""
 RELEASE_SECONDS: Final = 30.0
 """How long letting go in order may take; who is slower is fenced by the next owner."""
 
@@ -87,8 +90,7 @@ class Membership:
         self.waiting: dict[str, Done] = {}
         """Who waits for which control, by its id."""
         self.rules: Rules = engine_rules(around.settings)
-        self._misplaced: set[str] = set()
-        self._lock = threading.Lock()
+        self.placing = Placing(around.vitals)
 
     # Serves the source, on its thread
 
@@ -186,12 +188,17 @@ class Membership:
             partition.pass_over(told_until)
         self._check_bounds(place, partition, told_until, bounds)
         letters = around.letters_of(place)
+        attempt = checkpoint.attempted()
+        skipped = attempt.offset if attempt is not None and attempt.count >= STOPS_MAX else None
         reader = TopicReader(
             around.intake_of(place, log_id),
             around.vitals,
             told_until=told_until,
+            skipped=skipped,
+            passed=lambda: owner.keep_soon(),
             refused=letters.write,
-            misplaced=self._tell_misplaced,
+            place=place,
+            placing=self.placing,
             waiting=self.waiting,
             signal=self._signal,
             otlp=self._is_otlp,
@@ -205,7 +212,9 @@ class Membership:
                 vitals=around.vitals,
                 votes_of_incidents_only=self._settings.storage.anomalies == "incidents",
                 told_until=told_until,
+                suspect=None if attempt is None else attempt.offset,
                 passed=letters.are_safe,
+                is_split=self.placing.is_split,
             ),
             snapshot_secs=self._settings.detection.baseline.update_interval_secs,
             publish=around.publish,
@@ -289,16 +298,3 @@ class Membership:
             around.vitals.kafka_lag.remove(held.place.topic, str(held.place.partition))
             log.info(f"partition.{kind}", partition=str(held.place), in_time=done)
         around.changed()
-
-    def _tell_misplaced(self, service: str, key: bytes | None) -> None:
-        """Say once that a producer keys its messages by something else; on the engine's thread."""
-        self._around.vitals.kafka_misplaced.inc()
-        if service in self._misplaced or len(self._misplaced) >= 1000:
-            return
-        self._misplaced.add(service)
-        log.error(
-            "kafka.key_is_not_the_service",
-            service=service,
-            key="absent" if key is None else "another",
-            means="its calls may lie on several partitions, and are judged on each by themselves",
-        )

@@ -7,27 +7,30 @@ done again from a snapshot and the log, with the same result.
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import msgspec
 import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
 from sentinel.checkpoints.contract import Checkpoint, go_on
 from sentinel.checkpoints.rows import OutboxRow
 from sentinel.engine import Partition
 from sentinel.errors import StateError
 from sentinel.model.anomaly import Anomaly
-from sentinel.model.batch import NOTHING, Batch, concatenated
+from sentinel.model.batch import NOTHING, Batch, Key, concatenated
 from sentinel.model.control import Control
 from sentinel.model.incident import Incident, IncidentEvent
 from sentinel.service.outlet import Outlet
 from sentinel.service.snapshot import Snapshot, taken
 from sentinel.service.votes import of_open_incidents
+from sentinel.service.work import Told, Work
 from sentinel.sources.segments import CONTROL, EVENTS, TICK
 from sentinel.stores.duckdb import LogRows
 from sentinel.stores.rows import Rows
+from sentinel.stores.tables import SPLIT
 from sentinel.vitals.inventory import Vitals
 from sentinel.vitals.logs import log
 
@@ -40,49 +43,10 @@ RETRY_SECONDS = 1.0
 """Between attempts to keep the state while the disk is full."""
 FLUSH_SECONDS = 10.0
 """How long the store may take at the end."""
+SUSPECT_RECORDS: Final = 10_000
+"""What is judged at once at most: the record that stopped us lies within."""
 SNAPSHOT_EVENTS = 500_000
 """A re-run after a crash judges no more than this and what came since the last commit."""
-
-
-class Work(Struct):
-    """Some durable records of one kind that follow each other, on their way to the engine."""
-
-    offset: int
-    kind: int
-    received_at: int
-    batch: Batch | None = None
-    """The events of EVENTS records, their offsets set."""
-    payload: bytes = b""
-    done: Callable[[list[IncidentEvent]], None] | None = None
-    """Called on the engine's thread with what a control did."""
-    span: int = 1
-    """Positions from the first record to the one behind the last."""
-
-    @property
-    def end(self) -> int:
-        """The position behind it."""
-        return self.offset + self.span
-
-    @property
-    def size(self) -> int:
-        """How many events it is, or 1."""
-        return 1 if self.batch is None else len(self.batch)
-
-    @property
-    def nbytes(self) -> int:
-        """How much memory it holds beside what is counted as events."""
-        return len(self.payload)
-
-
-class Told(Struct, frozen=True):
-    """What a round tells those who watch live."""
-
-    anomalies: list[Anomaly]
-    incident_events: list[IncidentEvent]
-
-
-def _nothing_waits() -> bool:
-    return True
 
 
 class Parts(Struct):
@@ -97,9 +61,14 @@ class Parts(Struct):
     """Whether only the votes of open incidents become rows; all of them are counted and told."""
     told_until: int
     """Offsets below this were committed before: what came of them is in the outbox already."""
-    passed: Callable[[], bool] = _nothing_waits
+    passed: Callable[[], bool] = lambda: True
     """Whether all that was refused below our position is safe elsewhere: else nothing is
     committed."""
+    suspect: int | None = None
+    """A position at or behind which the process has stopped; from there on records are judged one
+    by one for a while, so that the one that does it is found."""
+    is_split: Callable[[Key], bool] | None = None
+    """Whether the calls of a service lie on other partitions, too."""
 
 
 class Owner:
@@ -146,6 +115,11 @@ class Owner:
         """Votes that fired since the process began."""
         self.judged_to = parts.partition.next_offset
 
+    def keep_soon(self) -> None:
+        """Take a snapshot with the next commit: what was passed is not to be met again."""
+        self._last_snapshot = -self.snapshot_secs
+        self._since_snapshot += 1
+
     def begin(self) -> None:
         """Write down where a new partition starts, and by which rules it judges."""
         self._take_snapshot()
@@ -160,10 +134,27 @@ class Owner:
 
     def take(self, items: list[Any]) -> None:
         """Judge what waited for this partition."""
-        work = self._read(items)
-        self._crash_point("decoded")
-        self.judge(work)
+        for portion in self._portions(items):
+            work = self._read(portion)
+            self._crash_point("decoded")
+            self.judge(work)
         self._crash_point("judged")
+
+    def _portions(self, items: list[Any]) -> Iterator[list[Any]]:
+        """Yield what is judged at once: everything, or near a suspect record each by itself."""
+        suspect = self.parts.suspect
+        if suspect is None or self.judged_to > suspect + SUSPECT_RECORDS:
+            yield items
+            return
+        for item in items:
+            for single in item.singles():
+                yield [single]
+
+    def stopped(self) -> None:
+        """Take note, for the next process, that judging stopped here."""
+        at = max(self.judged_to, self.committed_to)
+        count = self.parts.checkpoint.attempt(at)
+        log.error("partition.stopped_at", partition=self.name, offset=at, times=count)
 
     def judge(self, work: list[Work]) -> None:
         """Judge records in order; batches that follow each other are judged as one."""
@@ -208,7 +199,7 @@ class Owner:
                 next_offset=after,
                 batch=msgspec.structs.replace(batch, events=()),
                 stored=judgement.stored(),
-                state=judgement.state,
+                state=judgement.state | self._split_of(batch),
                 anomalies=kept.anomalies,
                 anomaly_event=kept.anomaly_event,
                 incidents=_standing(judgement.incident_events),
@@ -225,6 +216,15 @@ class Owner:
         self.votes += len(judgement.anomalies)
         for state, count in judgement.counts().items():
             vitals.event_states.labels(state).inc(count)
+
+    def _split_of(self, batch: Batch) -> NDArray[np.uint8] | np.uint8:
+        """Return the flag of each event whose service lies on several partitions."""
+        is_split = self.parts.is_split
+        if is_split is None:
+            return np.uint8(0)
+        of_keys = np.array([SPLIT if is_split(key) else 0 for key in batch.keys], np.uint8)
+        flags: NDArray[np.uint8] = of_keys[batch.key]
+        return flags
 
     def _do(self, item: Work) -> None:
         """Let time pass, or do what a person asked."""

@@ -18,8 +18,9 @@ from sentinel.intake import Intake
 from sentinel.replay.records import batch_of
 from sentinel.service.engine_loop import ROUND_EVENTS
 from sentinel.service.outlet import Outlet
-from sentinel.service.owner import Owner, Work
+from sentinel.service.owner import Owner
 from sentinel.service.snapshot import Shared
+from sentinel.service.work import Work
 from sentinel.sources.journal import CONTROL, EVENTS, Journal
 from sentinel.sources.segments import Record
 from sentinel.stores.duckdb import DuckDbStore

@@ -12,11 +12,12 @@ from typing import Final, NamedTuple
 import msgspec
 import numpy as np
 
-from sentinel.connections.kafka import Chunk, Headers
+from sentinel.connections.kafka import Chunk, Headers, Place
 from sentinel.intake import Intake, OtlpDecoder, Signal
 from sentinel.model.batch import Batch, Rejection
 from sentinel.model.incident import IncidentEvent
-from sentinel.service.owner import Work
+from sentinel.service.placing import Placing
+from sentinel.service.work import Work
 from sentinel.sources.segments import CONTROL, EVENTS, TICK
 from sentinel.vitals.inventory import Vitals
 
@@ -52,6 +53,10 @@ class _Special(NamedTuple):
     id: str
 
 
+def _nothing() -> None:
+    """Do nothing."""
+
+
 _PLAIN: Final = _Special(b"", "default", b"", "")
 
 
@@ -64,6 +69,10 @@ class TopicReader:
         What OpenTelemetry messages hold.
     otlp
         Whether messages are OpenTelemetry that do not say what they are.
+    skipped
+        A position that has stopped the process before: it is refused, unread.
+    passed
+        Told when it has been.
     told_until
         The position of the last commit when the partition was taken: no records reach over it.
     refused
@@ -80,16 +89,20 @@ class TopicReader:
         signal: Signal,
         otlp: bool,
         told_until: int,
+        skipped: int | None = None,
+        passed: Callable[[], None] = _nothing,
         refused: Callable[[list[Refused]], None],
-        misplaced: Callable[[str, bytes | None], None],
+        place: Place,
+        placing: Placing,
         waiting: dict[str, Done],
     ) -> None:
         self._intake, self._vitals = intake, vitals
         self._signal, self._otlp = signal, otlp
         self._decoder = OtlpDecoder()
         self._told_until = told_until
+        self._skipped, self._passed = skipped, passed
         self._refused = refused
-        self._misplaced = misplaced
+        self._place, self._placing = place, placing
         self._waiting = waiting
 
     def read(self, chunks: list[Chunk]) -> list[Work]:
@@ -110,6 +123,10 @@ class TopicReader:
         yield chunk
 
     def _records(self, chunk: Chunk) -> Iterator[Work]:
+        if chunk.size == 1 and self._skipped is not None and chunk.offsets[0] >= self._skipped:
+            self._skipped = None
+            yield self._skip(chunk)
+            return
         start = 0
         for at, (value, headers) in enumerate(zip(chunk.values, chunk.headers, strict=True)):
             said = _PLAIN if not headers else _special(headers)
@@ -130,6 +147,14 @@ class TopicReader:
             yield self._plain(chunk)
         elif start < chunk.size:
             yield self._plain(chunk.cut(start, chunk.size))
+
+    def _skip(self, chunk: Chunk) -> Work:
+        """Refuse a message that has stopped the process."""
+        reason = "judging it stopped the process, twice"
+        rejection = Rejection(code="stops_us", position=0, path="$", reason=reason)
+        self._refuse([Refused(chunk.offsets[0], chunk.keys[0], chunk.values[0] or b"", rejection)])
+        self._passed()
+        return Work(chunk.offsets[0], EVENTS, chunk.times_ms[0] * MS)
 
     def _is_otlp(self, said: _Special) -> bool:
         if said.content_type:
@@ -196,6 +221,7 @@ class TopicReader:
     def _work(self, chunk: Chunk, first: int, end: int, batch: Batch) -> Work:
         offset = chunk.offsets[first]
         if len(batch):
+            self._placing.see(self._place, batch.keys)
             batch = msgspec.structs.replace(batch, kept=self._intake.kept(batch.events))
         return Work(
             offset,
@@ -233,7 +259,7 @@ class TopicReader:
             return
         for want, key in {*zip(wanted, keys, strict=True)}:
             if want != key:
-                self._misplaced(want.decode(), key)
+                self._placing.miss_key(want.decode(), key)
 
 
 def _special(headers: Headers) -> _Special:

@@ -18,8 +18,9 @@ FORMAT: Final = 2
 ANOMALY_PREFIX: Final = "anom-"
 """What stands before the 32 digits of an anomaly's id."""
 
-FLAGS: Final = ("repeated", "late", "stale", "overflowed", "unjudged", "over_limit")
-"""Names of the bits of `Rows.state`, and after them what intake says of values."""
+FLAGS: Final = ("repeated", "late", "stale", "overflowed", "unjudged", "over_limit", "split")
+"""Names of the bits of `Rows.state`; `over_limit` is what intake says of values."""
+SPLIT: Final = 1 << FLAGS.index("split")
 
 Names = tuple[str, ...]
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from sentinel.service.owner import Owner, Work
+from sentinel.service.owner import Owner
+from sentinel.service.work import Work
 from sentinel.sources.segments import EVENTS
 
 
