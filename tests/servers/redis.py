@@ -2,23 +2,34 @@
 
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from servers.process import Server, free_ports, require_command
 
+Word = str | bytes | int
 
-def ask(port: int, *words: str | bytes | int, timeout: float = 5.0) -> str:
+
+def ask(port: int, *words: Word) -> str:
     """Return a server's answer to one command as text: lines of its protocol, without the sizes."""
-    with socket.create_connection(("127.0.0.1", port), timeout=timeout) as connection:
-        parts = [b"*%d\r\n" % len(words)]
-        for word in words:
-            data = word if isinstance(word, bytes) else str(word).encode()
-            parts.append(b"$%d\r\n%s\r\n" % (len(data), data))
-        connection.sendall(b"".join(parts))
+    return say(port, words)
+
+
+def say(port: int, *commands: Sequence[Word]) -> str:
+    """Return the answer to the last of some commands."""
+    with socket.create_connection(("127.0.0.1", port), timeout=5.0) as connection:
+        said = ""
         with connection.makefile("rb") as stream:
-            return "\n".join(_read(stream.readline, stream.read))
+            for words in commands:
+                parts = [b"*%d\r\n" % len(words)]
+                for word in words:
+                    data = word if isinstance(word, bytes) else str(word).encode()
+                    parts.append(b"$%d\r\n%s\r\n" % (len(data), data))
+                connection.sendall(b"".join(parts))
+                said = "\n".join(_read(stream.readline, stream.read))
+        return said
 
 
 def _read(line: Callable[[], bytes], read: Callable[[int], bytes]) -> Iterator[str]:
@@ -104,7 +115,7 @@ class RedisPair:
                 f"sentinel failover-timeout {self.NAME} 5000\n"
             )
             command = [require_command("redis-server"), "sentinel.conf", "--sentinel"]
-            sentinel = Server(command, folder, is_ready=lambda port=port: _pings(port))
+            sentinel = Server(command, folder, is_ready=partial(_pings, port))
             sentinel.start()
             self._sentinels.append(sentinel)
         _wait(lambda: all(self._sees_all(port) for port in self._sentinel_ports))
@@ -152,7 +163,7 @@ class RedisCluster:
         for node in self.nodes[1:]:
             node.ask("CLUSTER", "MEET", "127.0.0.1", self.nodes[0].port)
         for node in self.nodes:
-            _wait(lambda node=node: "cluster_state:ok" in node.ask("CLUSTER", "INFO"))
+            _wait(partial(_is_whole, node))
 
     def kill(self) -> None:
         for node in self.nodes:
@@ -179,6 +190,10 @@ def redis_cluster(folder: Path) -> Iterator[RedisCluster]:
         yield cluster
     finally:
         cluster.kill()
+
+
+def _is_whole(node: RedisServer) -> bool:
+    return "cluster_state:ok" in node.ask("CLUSTER", "INFO")
 
 
 def _pings(port: int) -> bool:

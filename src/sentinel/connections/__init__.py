@@ -1,6 +1,6 @@
-"""Clients of other people's servers, each with one owning file.
+"""Connections to servers that several rooms use.
 
-Lives here: one thin class a client, that speaks in our words: values, errors, callbacks.  Never
-here: what is said over it, settings, a decision.
-May import: vitals, errors.
+Lives here: how a server is reached, how long it is waited for, and who holds its library.
+Never here: what is kept there or sent there, and what it means.
+May import: vitals, model, errors.
 """

@@ -9,21 +9,21 @@ import msgspec
 from sentinel.alerting import Grouper
 from sentinel.api.desk import Component
 from sentinel.channels.log import LogChannel
-from sentinel.checkpoints.contract import Checkpoint
-from sentinel.checkpoints.folder import FolderCheckpoints
 from sentinel.engine import Partition
 from sentinel.errors import StateError
 from sentinel.intake import Intake
 from sentinel.model.baseline import BaselineSummary
 from sentinel.model.control import Control
 from sentinel.model.incident import IncidentEvent
+from sentinel.service.answers import answers_of
 from sentinel.service.engine_loop import EngineLoop
 from sentinel.service.ingest import Ingest
 from sentinel.service.outlet import ToChannels
 from sentinel.service.owner import Owner, Parts
-from sentinel.service.recovery import Recovered, judge_again, restore
+from sentinel.service.recovery import Recovered, Restored, judge_again, restore
 from sentinel.service.relay import Relay
 from sentinel.service.running import Running, privacy_key
+from sentinel.service.state_place import state_place
 from sentinel.service.stream import Hub
 from sentinel.settings import Settings
 from sentinel.settings.middle import engine_rules, grouping_rules, intake_settings
@@ -61,9 +61,8 @@ class Service(Running):
         log_id = self.journal.log_id
         key = privacy_key(settings)
         intake_rules = intake_settings(settings)
-        self.checkpoint: Checkpoint = FolderCheckpoints(self._folder).open(
-            "checkpoint", log_id=log_id, crash_point=crash_point
-        )
+        self.checkpoints, name = state_place(settings, log_id)
+        self.checkpoint = self.checkpoints.open(name, log_id=log_id, crash_point=crash_point)
         self.store = DuckDbStore(
             self._folder / "sentinel.duckdb",
             log_id=log_id,
@@ -72,11 +71,12 @@ class Service(Running):
             crash_point=crash_point,
         )
         self.store.open()
+        self.answers = answers_of(settings, self.store, self.vitals, log_id)
         partition = Partition(engine_rules(settings), log_id)
         channel = LogChannel()
         outlet = ToChannels(Grouper(grouping_rules(settings)), [channel.name], self.vitals)
-        told_until, stored_to = restore(self.checkpoint, partition, outlet, self.journal)
-        self._look_for_gap(stored_to)
+        restored = restore(self.checkpoint, partition, outlet, self.journal)
+        self._say_what_is_lost(restored, partition.next_offset)
         self.hub = Hub(self.vitals)
         self.engine = EngineLoop(self.vitals, failed=self.fail)
         self.owner = Owner(
@@ -87,7 +87,7 @@ class Service(Running):
                 store=self.store.log(log_id),
                 vitals=self.vitals,
                 votes_of_incidents_only=settings.storage.anomalies == "incidents",
-                told_until=told_until,
+                told_until=restored.told_until,
             ),
             snapshot_secs=settings.detection.baseline.update_interval_secs,
             publish=self.hub.publish,
@@ -111,13 +111,15 @@ class Service(Running):
         self._recovered = True
         return recovered
 
-    def _look_for_gap(self, stored_to: int) -> None:
-        """Say so where the store lacks rows that it had: somebody put an older file there."""
-        if self.store.cursor < stored_to:
+    def _say_what_is_lost(self, restored: Restored, begin: int) -> None:
+        """Say so where there is no state any more, or the store lacks rows that it had."""
+        if restored.is_cold:
+            self.vitals.state_cold_starts.inc()
+            log.error("state.cold_start", judged_from=begin, kept=self.settings.checkpoint.type)
+        rows_to, expected = self.store.cursor, restored.stored_to
+        if rows_to < expected:
             self.vitals.storage_gaps.inc()
-            log.error(
-                "store.older_than_state", rows_to=self.store.cursor, rows_expected_to=stored_to
-            )
+            log.error("store.older_than_state", rows_to=rows_to, rows_expected_to=expected)
 
     async def configure(self, settings: Settings) -> None:
         """Judge and group by the rules of these settings, from a record of the log on."""
@@ -199,11 +201,12 @@ class Service(Running):
         self.journal.close()
         if not self.engine.stop(timeout=15):
             raise StateError("the engine did not come to an end; the journal has everything")
-        self.store.close()
+        self.answers.close()
         if self._relay is not None:
             while self._relay.drain():
                 pass
         self.checkpoint.close()
+        self.checkpoints.close()
 
     # What the routes ask
 

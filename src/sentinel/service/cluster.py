@@ -10,13 +10,13 @@ import msgspec
 from sentinel.api.desk import Component
 from sentinel.channels.log import LogChannel
 from sentinel.checkpoints.contract import Checkpoints
-from sentinel.checkpoints.folder import FolderCheckpoints
 from sentinel.connections.kafka import Place, Sender
 from sentinel.errors import BrokerError, Fenced, Gap, JournalFull, StateError
 from sentinel.intake import Intake
 from sentinel.model.baseline import BaselineSummary
 from sentinel.model.control import Control
 from sentinel.model.incident import IncidentEvent
+from sentinel.service.answers import answers_of
 from sentinel.service.dead_letters import DeadLetters
 from sentinel.service.engine_loop import EngineLoop
 from sentinel.service.grouping import NAME, GroupingStage
@@ -26,6 +26,7 @@ from sentinel.service.owner import Owner
 from sentinel.service.recovery import Recovered
 from sentinel.service.relay import Relay
 from sentinel.service.running import Running, privacy_key
+from sentinel.service.state_place import partitions_place
 from sentinel.service.stream import Hub
 from sentinel.service.topic_log import TopicLog
 from sentinel.settings import Settings
@@ -35,8 +36,6 @@ from sentinel.sources.kafka import KafkaSource
 from sentinel.stores.duckdb import DuckDbStore
 from sentinel.vitals.logs import log
 
-FOLDER: Final = "partitions"
-"""Of the states of partitions, under data_dir."""
 LOOK_SECONDS: Final = 0.5
 """Between looks at what is to be grouped, where nobody says that there is something."""
 RETRY_SECONDS: Final = 2.0
@@ -84,6 +83,7 @@ class ClusterService(Running):
             crash_point=self._crash_point,
         )
         self.store.open()
+        self.answers = answers_of(settings, self.store, self.vitals, cluster_id)
         self.hub = Hub(self.vitals)
         self.engine = EngineLoop(self.vitals, failed=self.fail, given_up=self._gave_up)
         rules = intake_settings(settings)
@@ -136,7 +136,7 @@ class ClusterService(Running):
         return Recovered(0, 0, 0)
 
     def _place_for_state(self) -> Checkpoints:
-        return FolderCheckpoints(self._folder / FOLDER)
+        return partitions_place(self.settings)
 
     def _places(self) -> list[Place]:
         return [Place(topic, p) for topic, count in self._counts.items() for p in range(count)]

@@ -46,12 +46,14 @@ class Restored(NamedTuple):
     """Offsets below this were committed: their alerts are in the outbox."""
     stored_to: int
     """The store has the rows below this, if its file is the one that the snapshot knew."""
+    is_cold: bool
+    """There is no state, and never was any where it is looked for."""
 
 
 def restore(
     checkpoint: Checkpoint, partition: Partition, outlet: Outlet, journal: Journal
 ) -> Restored:
-    """Take up the last snapshot, of a log that is a journal.
+    """Take up the last snapshot, of a log that is a journal; without any, begin where that does.
 
     Raises
     ------
@@ -59,6 +61,8 @@ def restore(
         It is torn, or of another log, or the journal does not reach it.
     """
     restored = take_up(checkpoint, partition, outlet)
+    if checkpoint.load() is None:
+        partition.pass_over(journal.first_offset)
     begin, committed_to = partition.next_offset, restored.told_until
     if begin < journal.first_offset:
         raise Gap(
@@ -71,7 +75,7 @@ def restore(
             f"{max(begin, committed_to):,}",
             "the journal lost records that were judged; restore it, or start cold",
         )
-    return restored
+    return restored._replace(is_cold=restored.is_cold and journal.next_offset > 0)
 
 
 def take_up(checkpoint: Checkpoint, partition: Partition, outlet: Outlet) -> Restored:
@@ -102,7 +106,9 @@ def take_up(checkpoint: Checkpoint, partition: Partition, outlet: Outlet) -> Res
         outlet.restore(shared.grouping)
         outlet.configure(msgspec.json.encode(shared.grouping_rules))
         stored_to = shared.stored_to
-    return Restored(checkpoint.committed_to(), stored_to)
+    # Who died before its first commit has left its epoch.
+    is_cold = loaded is None and checkpoint.epoch == 1
+    return Restored(checkpoint.committed_to(), stored_to, is_cold)
 
 
 def judge_again(owner: Owner, store: DuckDbStore, journal: Journal, intake: Intake) -> Recovered:

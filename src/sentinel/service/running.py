@@ -19,6 +19,7 @@ from sentinel.service.ingest import Ingest
 from sentinel.service.recovery import Recovered
 from sentinel.service.stream import Hub
 from sentinel.settings import Settings
+from sentinel.stores.answers import Answers
 from sentinel.stores.duckdb import DuckDbStore
 from sentinel.stores.queries import IncidentFilter
 from sentinel.vitals.inventory import Vitals
@@ -51,6 +52,7 @@ class Running:
     """A process that serves; its kinds say where events become durable, and who judges them."""
 
     store: DuckDbStore
+    answers: Answers | DuckDbStore
     hub: Hub
     engine: EngineLoop
     ingest: Ingest
@@ -123,8 +125,8 @@ class Running:
             take=self.ingest.take,
             take_otlp=self.ingest.take_otlp,
             act=self.act,
-            telemetry=self.store.telemetry,
-            anomalies=self.store.anomalies,
+            telemetry=self.answers.telemetry,
+            anomalies=self.answers.anomalies,
             incidents=self._incidents,
             incident=self.incident,
             baselines=self.baselines,

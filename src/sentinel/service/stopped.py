@@ -14,12 +14,12 @@ from typing import Final
 import msgspec
 
 from sentinel.checkpoints.contract import Checkpoint
-from sentinel.checkpoints.folder import FolderCheckpoints
 from sentinel.engine import Partition
 from sentinel.model.control import Control
 from sentinel.replay.run import Replay
 from sentinel.service.outlet import ToGrouping
 from sentinel.service.recovery import restore
+from sentinel.service.state_place import state_place
 from sentinel.settings import Settings
 from sentinel.settings.middle import engine_rules, grouping_rules
 from sentinel.sources.journal import CONTROL, Journal
@@ -97,12 +97,14 @@ def stopped(settings: Settings) -> Iterator[StoppedService]:
         on_broken=lambda _: None,
     )
     try:
-        checkpoint = FolderCheckpoints(folder).open("checkpoint", log_id=journal.log_id)
+        checkpoints, partition = state_place(settings, journal.log_id)
+        checkpoint = checkpoints.open(partition, log_id=journal.log_id)
         try:
             service = StoppedService(settings, journal, answers)
             service.catch_up(checkpoint)
             yield service
         finally:
             checkpoint.close()
+            checkpoints.close()
     finally:
         journal.close()

@@ -16,11 +16,10 @@ from sentinel.intake import problem_of
 from sentinel.settings.fields import Address, SecretFile, SecretWord
 from sentinel.settings.kafka import Kafka
 from sentinel.settings.problems import show
+from sentinel.settings.shared import Cache, Checkpoint, Redis, contradictions_of_redis
 from sentinel.settings.unbuilt import (
-    Cache,
     InfluxDb,
     RabbitMq,
-    Redis,
     TimeoutSecs,
     Webhook,
 )
@@ -247,6 +246,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     alerting: Alerting = field(default_factory=Alerting)
     api: Api = field(default_factory=Api)
     journal: JournalRetention = field(default_factory=JournalRetention)
+    checkpoint: Checkpoint = field(default_factory=Checkpoint)
     privacy: Privacy = field(default_factory=Privacy)
 
     def unbuilt(self) -> list[str]:
@@ -254,8 +254,6 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         baseline = self.detection.baseline
         parts = {
             "storage.influxdb": self.storage.influxdb,
-            "storage.cache": self.storage.cache,
-            "storage.redis": self.storage.redis,
             "alerting.rabbitmq": self.alerting.rabbitmq,
             "alerting.webhook": self.alerting.webhook,
             "detection.baseline.persistence_path": baseline.persistence_path,
@@ -292,6 +290,7 @@ def contradictions(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
         )
     if kafka is not None and not kafka.brokers:
         yield (("ingestion.kafka.brokers",), "absent, but required: host:port of some brokers")
+    yield from contradictions_of_redis(settings)
     for number, one in enumerate(settings.privacy.patterns):
         problem = problem_of(one.pattern) if one.pattern else "absent, but required"
         if problem:

@@ -29,26 +29,6 @@ class InfluxDb(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     timeout_secs: TimeoutSecs = 10
 
 
-class Cache(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Answers to queries, kept in memory for a while."""
-
-    max_capacity: Annotated[int, Meta(ge=1, le=10_000_000, description="Entries.")] = 10_000
-    ttl_secs: Annotated[int, Meta(ge=1, le=604_800, description="Life of an entry.")] = 300
-    tti_secs: Annotated[int, Meta(ge=1, le=604_800, description="Life of an unread entry.")] = 60
-    enable_metrics: bool = True
-
-
-class Redis(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """State shared between replicas."""
-
-    enabled: bool = True
-    url: Address | None = None
-    password: SecretWord = None
-    password_file: SecretFile = None
-    key_prefix: Annotated[str, Meta(max_length=256)] = "sentinel:"
-    ttl_secs: Annotated[int, Meta(ge=1, le=31_536_000, description="Life of a cached key.")] = 300
-
-
 class Retry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How often and how soon a failed delivery is tried again."""
 

@@ -97,6 +97,12 @@ FAMILIES: Final = {
     "services_split": Family(
         Gauge, "services_split", "Services that this process judges on several partitions."
     ),
+    "state_cold_starts": Family(
+        Counter, "state_cold_starts", "Starts without the state of a log that has records."
+    ),
+    "cache_hits": Family(Counter, "cache_hits", "Answers given again.", ("level",)),
+    "cache_misses": Family(Counter, "cache_misses", "Answers that the store had to be asked for."),
+    "cache_size": Family(Gauge, "cache_size", "Answers kept in this process."),
     "alerts_sent": Family(Counter, "alerts_sent", "Alerts told.", ("channel",)),
     "alerts_deduplicated": Family(
         Counter, "alerts_deduplicated", "Alerts held back as equal to one before."
@@ -142,6 +148,10 @@ class Vitals:
     fenced: Counter
     state_losses: Counter
     services_split: Gauge
+    state_cold_starts: Counter
+    cache_hits: Counter
+    cache_misses: Counter
+    cache_size: Gauge
     alerts_sent: Counter
     alerts_deduplicated: Counter
     outbox_bytes: Gauge

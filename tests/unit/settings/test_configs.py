@@ -54,8 +54,6 @@ def test_parts_that_do_not_exist_yet_are_named_unless_switched_off() -> None:
     assert settings.alerting.webhook is not None
     assert settings.unbuilt() == [
         "storage.influxdb",
-        "storage.cache",
-        "storage.redis",
         "alerting.rabbitmq",
         "detection.baseline.persistence_path",
     ]
