@@ -155,17 +155,14 @@ cdef class Reader:
     def read(self, list events not None, int64_t now, const int64_t[::1] each=None):
         """Bring events into the nested form and return their columns.
 
-        An absent timestamp counts as `now` (microseconds since 1970), or as what `each` says of its
-        row, or is a fault where that is negative.  Where `fault` is not 0 the row means nothing and
-        has key -1.
+        An absent timestamp counts as `now`, or what `each` says of its row (microseconds since
+        1970), or is a fault where that is negative.  A row whose `fault` is not 0 has key -1.
         """
         cdef Py_ssize_t i, n = len(events)
         cdef int fault
         cdef Row row
-        if n > BATCH_MAX:
-            raise ValueError(f"a batch of {n} events, expected at most {BATCH_MAX}")
-        if each is not None and each.shape[0] != n:
-            raise ValueError(f"expected {n} times, got {each.shape[0]}")
+        if n > BATCH_MAX or (each is not None and each.shape[0] != n):
+            raise ValueError(f"a batch of {n} events, expected at most {BATCH_MAX}, a time for each")
         columns = Columns(
             np.empty(n, np.int64), np.empty((n, METRIC_COUNT)), np.empty(n, np.int32), [],
             np.empty(n, np.uint64), np.empty(n, np.uint64), np.empty(n, np.uint8),
@@ -179,8 +176,7 @@ cdef class Reader:
         cdef uint16_t[::1] faults = columns.fault
         for i in range(n):
             event = self.event_at(events, i)
-            row.values, row.key = &values[i, 0], -1
-            row.time = now if each is None else each[i]
+            row.values, row.key, row.time = &values[i, 0], -1, (now if each is None else each[i])
             row.id_high, row.id_low, row.id_source = 0, 0, ID_IS_UUID
             fault = self.unfold(event)
             fault = fault or self.read_names(event, &row)

@@ -20,7 +20,7 @@ from sentinel.connections.kafka import Place
 
 PROGRAM = Path(__file__).with_name("kafka_worker.py")
 OUTSIDE, FROZEN, STOPPED = "kill -9", "SIGSTOP", "SIGTERM"
-PATIENCE_SECONDS = 8.0
+PATIENCE_SECONDS = 9.0
 """How long a worker may live without reaching its point, before it is killed from outside."""
 FREEZE_SECONDS = 3.5
 """Beyond the session timeout: its partitions are somebody else's when it wakes."""
@@ -179,7 +179,7 @@ class Campaign:
             self.hits[REPLY_LOST] += 1
             worker.point = OUTSIDE
             worker.since = time.monotonic()
-        elif point and point != STOPPED and worker.age > PATIENCE_SECONDS + 4:
+        elif point and point != STOPPED and worker.age > PATIENCE_SECONDS:
             # What it waits for does not happen: its plan goes to the end of the schedule.
             if self._schedule or point not in (OUTSIDE, FROZEN):
                 self._schedule.append(point)

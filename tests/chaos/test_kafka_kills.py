@@ -21,7 +21,7 @@ HITS = int(os.environ.get("SENTINEL_CHAOS_KAFKA_HITS", "0"))
 RATE = int(os.environ.get("SENTINEL_CHAOS_KAFKA_RATE", "300"))
 SEED = int(os.environ.get("SENTINEL_CHAOS_SEED", "1"))
 PARTITIONS = 4
-SHORT = ("consumed", "assign", "revoke", "commit", "sweep", "grouping_taken", "tell", REPLY_LOST)
+SHORT = ("consumed", "assign", "revoke", "commit", "sweep", "grouping_taken", REPLY_LOST)
 
 
 def schedule_of(random_: random.Random) -> list[str]:

@@ -15,7 +15,6 @@ from sentinel.intake import Intake
 from sentinel.model.baseline import BaselineSummary
 from sentinel.model.control import Control
 from sentinel.model.incident import IncidentEvent
-from sentinel.service.answers import answers_of
 from sentinel.service.engine_loop import EngineLoop
 from sentinel.service.ingest import Ingest
 from sentinel.service.outlet import ToChannels
@@ -24,11 +23,9 @@ from sentinel.service.recovery import Recovered, Restored, judge_again, restore
 from sentinel.service.relay import Relay
 from sentinel.service.running import Running, privacy_key
 from sentinel.service.state_place import state_place
-from sentinel.service.stream import Hub
 from sentinel.settings import Settings
 from sentinel.settings.middle import engine_rules, grouping_rules, intake_settings
 from sentinel.sources.journal import Appended, Journal
-from sentinel.stores.duckdb import DuckDbStore
 from sentinel.vitals.logs import log
 
 WAITING_EVENTS_MAX = 200_000
@@ -63,21 +60,12 @@ class Service(Running):
         intake_rules = intake_settings(settings)
         self.checkpoints, name = state_place(settings, log_id)
         self.checkpoint = self.checkpoints.open(name, log_id=log_id, crash_point=crash_point)
-        self.store = DuckDbStore(
-            self._folder / "sentinel.duckdb",
-            log_id=log_id,
-            query_timeout_secs=settings.api.timeout_secs,
-            on_failure=self._store_failed,
-            crash_point=crash_point,
-        )
-        self.store.open()
-        self.answers = answers_of(settings, self.store, self.vitals, log_id)
+        self._open_store(log_id)
         partition = Partition(engine_rules(settings), log_id)
         channel = LogChannel()
         outlet = ToChannels(Grouper(grouping_rules(settings)), [channel.name], self.vitals)
         restored = restore(self.checkpoint, partition, outlet, self.journal)
         self._say_what_is_lost(restored, partition.next_offset)
-        self.hub = Hub(self.vitals)
         self.engine = EngineLoop(self.vitals, failed=self.fail)
         self.owner = Owner(
             Parts(

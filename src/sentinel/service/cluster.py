@@ -12,12 +12,12 @@ from sentinel.channels.log import LogChannel
 from sentinel.checkpoints.contract import Checkpoints
 from sentinel.connections.kafka import Place, Sender
 from sentinel.errors import BrokerError, Fenced, Gap, JournalFull, StateError
-from sentinel.intake import Intake
+from sentinel.intake import Intake, IntakeSettings
 from sentinel.model.baseline import BaselineSummary
 from sentinel.model.control import Control
-from sentinel.model.incident import IncidentEvent
-from sentinel.service.answers import answers_of
+from sentinel.model.incident import Incident, IncidentEvent
 from sentinel.service.dead_letters import DeadLetters
+from sentinel.service.elsewhere import Elsewhere, View
 from sentinel.service.engine_loop import EngineLoop
 from sentinel.service.grouping import NAME, GroupingStage
 from sentinel.service.ingest import Ingest
@@ -27,13 +27,12 @@ from sentinel.service.recovery import Recovered
 from sentinel.service.relay import Relay
 from sentinel.service.running import Running, privacy_key
 from sentinel.service.state_place import partitions_place
-from sentinel.service.stream import Hub
 from sentinel.service.topic_log import TopicLog
 from sentinel.settings import Settings
 from sentinel.settings.kafka import Kafka
 from sentinel.settings.middle import engine_rules, grouping_rules, intake_settings
 from sentinel.sources.kafka import KafkaSource
-from sentinel.stores.duckdb import DuckDbStore
+from sentinel.stores.queries import IncidentFilter
 from sentinel.vitals.logs import log
 
 LOOK_SECONDS: Final = 0.5
@@ -75,40 +74,11 @@ class ClusterService(Running):
         topics = kafka.all_topics()
         cluster_id, self._counts = self._sender.cluster(topics)
         self.checkpoints: Checkpoints = self._place_for_state()
-        self.store = DuckDbStore(
-            self._folder / "sentinel.duckdb",
-            log_id=cluster_id,
-            query_timeout_secs=settings.api.timeout_secs,
-            on_failure=self._store_failed,
-            crash_point=self._crash_point,
-        )
-        self.store.open()
-        self.answers = answers_of(settings, self.store, self.vitals, cluster_id)
-        self.hub = Hub(self.vitals)
+        self._open_store(cluster_id)
         self.engine = EngineLoop(self.vitals, failed=self.fail, given_up=self._gave_up)
         rules = intake_settings(settings)
-        self.membership = Membership(
-            Around(
-                settings=settings,
-                cluster_id=cluster_id,
-                counts=dict(self._counts),
-                checkpoints=self.checkpoints,
-                store=self.store,
-                engine=self.engine,
-                vitals=self.vitals,
-                intake_of=lambda place, log_id: Intake(
-                    rules, key=key, log_id=log_id, partition=place.partition
-                ),
-                letters_of=lambda place: DeadLetters(
-                    self._sender, place, self.vitals, crash_point=self._crash_point
-                ),
-                publish=self.hub.publish,
-                committed=self._hear,
-                changed=self._hear,
-                rejoin=lambda: self._source.rejoin(),
-                crash_point=self._crash_point,
-            )
-        )
+        self.membership = self._membership(cluster_id, rules, key)
+        self.elsewhere = Elsewhere(self.checkpoints, cluster_id, self.membership.rules)
         self._source = KafkaSource(
             kafka.member(),
             topics,
@@ -134,6 +104,31 @@ class ClusterService(Running):
         self.engine.start()
         self._source.start()
         return Recovered(0, 0, 0)
+
+    def _membership(self, cluster_id: str, rules: IntakeSettings, key: bytes) -> Membership:
+        settings = self.settings
+        return Membership(
+            Around(
+                settings=settings,
+                cluster_id=cluster_id,
+                counts=dict(self._counts),
+                checkpoints=self.checkpoints,
+                store=self.store,
+                engine=self.engine,
+                vitals=self.vitals,
+                intake_of=lambda place, log_id: Intake(
+                    rules, key=key, log_id=log_id, partition=place.partition
+                ),
+                letters_of=lambda place: DeadLetters(
+                    self._sender, place, self.vitals, crash_point=self._crash_point
+                ),
+                publish=self.hub.publish,
+                committed=self._hear,
+                changed=self._hear,
+                rejoin=lambda: self._source.rejoin(),
+                crash_point=self._crash_point,
+            )
+        )
 
     def _place_for_state(self) -> Checkpoints:
         return partitions_place(self.settings)
@@ -199,8 +194,29 @@ class ClusterService(Running):
         return happened if happened or is_all_ours else None
 
     def baselines(self) -> list[BaselineSummary]:
-        """Return a summary of every series of the partitions that are ours."""
-        return [one for owner in self.engine.owners for one in owner.parts.partition.baselines()]
+        """Return a summary of every series: live where it is ours, else as its owner kept it."""
+        ours = [one for owner in self.engine.owners for one in owner.parts.partition.baselines()]
+        return ours + [one for view in self._views() for one in view.baselines]
+
+    def open_incidents(self) -> dict[str, Incident]:
+        """Return open incidents by id, those of others as their owners kept them last."""
+        found = {incident.id: incident for view in self._views() for incident in view.incidents}
+        return found | self.engine.open_incidents
+
+    def _incidents_elsewhere(self, chosen: IncidentFilter, known: set[str]) -> list[Incident]:
+        return [
+            incident
+            for view in self._views()
+            for incident in view.incidents
+            if incident.id not in known
+            and chosen.state in (None, incident.state)
+            and chosen.severity in (None, incident.severity)
+            and chosen.service in (None, incident.service)
+        ]
+
+    def _views(self) -> list[View]:
+        ours = set(self.membership.held)
+        return self.elsewhere.views([place for place in self._places() if place not in ours])
 
     def components(self) -> dict[str, Component]:
         """Return what has to be well for the process to be ready."""

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import os
 import secrets
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from sentinel.api.desk import Component, Desk
 from sentinel.model.baseline import BaselineSummary
 from sentinel.model.control import Control
 from sentinel.model.incident import Incident, IncidentEvent
+from sentinel.service.answers import answers_of
 from sentinel.service.engine_loop import EngineLoop
 from sentinel.service.ingest import Ingest
 from sentinel.service.recovery import Recovered
@@ -48,7 +50,7 @@ def privacy_key(settings: Settings) -> bytes:
         return key
 
 
-class Running:
+class Running(ABC):
     """A process that serves; its kinds say where events become durable, and who judges them."""
 
     store: DuckDbStore
@@ -69,40 +71,40 @@ class Running:
         self._draining = False
         self._folder = Path(settings.data_dir)
 
+    @abstractmethod
     def open(self) -> Recovered:
         """Open what is there, and take up the last state; says what was found."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def agree(self) -> None:
         """Write the rules into the log where it does not have them: it can be judged without us."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def configure(self, settings: Settings) -> None:
         """Judge and group by the rules of these settings, from a record of the log on."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def act(self, control: Control) -> list[IncidentEvent] | None:
         """Ask something of the engine, as a record of the log; returns what it did.
 
         None: it is in the log, and another process does it.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     async def run_tasks(self) -> None:
         """Do what is done from time to time, until cancelled."""
-        raise NotImplementedError
 
+    @abstractmethod
     def close(self) -> None:
         """Make durable what waits, keep the state, and let everything go."""
-        raise NotImplementedError
 
+    @abstractmethod
     def baselines(self) -> list[BaselineSummary]:
         """Return a summary of every series."""
-        raise NotImplementedError
 
+    @abstractmethod
     def components(self) -> dict[str, Component]:
         """Return what has to be well for the process to be ready."""
-        raise NotImplementedError
 
     def fail(self, error: BaseException) -> None:
         """Take note that the process cannot go on; from any thread."""
@@ -112,6 +114,19 @@ class Running:
     def drain(self) -> None:
         """Stop saying that traffic should come here."""
         self._draining = True
+
+    def _open_store(self, log_id: str) -> None:
+        """Open what answers questions about the past, and the way to those who watch."""
+        self.store = DuckDbStore(
+            self._folder / "sentinel.duckdb",
+            log_id=log_id,
+            query_timeout_secs=self.settings.api.timeout_secs,
+            on_failure=self._store_failed,
+            crash_point=self._crash_point,
+        )
+        self.store.open()
+        self.answers = answers_of(self.settings, self.store, self.vitals, log_id)
+        self.hub = Hub(self.vitals)
 
     def _store_failed(self, error: Exception) -> None:
         self.vitals.storage_errors.inc()
@@ -139,16 +154,26 @@ class Running:
     def _incidents(self, chosen: IncidentFilter, *, limit: int, cursor: str | None) -> Any:
         """Return stored incidents, those that are open as they stand in this moment."""
         page = self.store.incidents(chosen, limit=limit, cursor=cursor)
-        standing = self.engine.open_incidents
+        standing = self.open_incidents()
         stored = [msgspec.json.decode(row, type=Incident) for row in page.rows]
         rows = [standing.get(incident.id, incident) for incident in stored]
+        if cursor is None:
+            rows += self._incidents_elsewhere(chosen, {incident.id for incident in rows})
         if chosen.state is not None:
             rows = [incident for incident in rows if incident.state == chosen.state]
         return msgspec.structs.replace(page, rows=rows)
 
+    def open_incidents(self) -> dict[str, Incident]:
+        """Return the incidents that are open, as they stand, by id."""
+        return self.engine.open_incidents
+
+    def _incidents_elsewhere(self, _: IncidentFilter, __: set[str]) -> list[Incident]:
+        """Return open incidents that are chosen, not among those known, and in no store of ours."""
+        return []
+
     def incident(self, incident_id: str) -> Incident | None:
         """Return one incident, as it stands in this moment."""
-        standing = self.engine.open_incidents.get(incident_id)
+        standing = self.open_incidents().get(incident_id)
         if standing is not None:
             return standing
         stored = self.store.incident(incident_id)

@@ -1,6 +1,7 @@
 """Which partitions are held, where each starts, and what is said when something is missing."""
 
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from sentinel.checkpoints.folder import FolderCheckpoints
 from sentinel.connections.kafka import Chunk, Place, Trouble
 from sentinel.errors import Fenced, ForeignState
 from sentinel.intake import Intake
+from sentinel.service.elsewhere import Elsewhere
 from sentinel.service.engine_loop import EngineLoop
 from sentinel.service.membership import Around, Membership, name_of
 from sentinel.settings import Settings
@@ -245,6 +247,20 @@ def test_who_is_fenced_gives_the_partition_up_and_writes_nothing(tmp_path: Path)
     assert member.engine.owners == ()
     assert other.committed_to() == 0
     member.end()
+
+
+def test_what_another_process_has_kept_can_be_seen_and_says_of_when_it_is(tmp_path: Path) -> None:
+    member = Member(tmp_path, "earliest")
+    member.assigned(Brokers())
+    member.take(0, 30)
+    live = member.membership.held[PLACE].owner.parts.partition.baselines()
+    member.end()
+    elsewhere = Elsewhere(FolderCheckpoints(tmp_path), "cluster", member.membership.rules)
+    nowhere, view = elsewhere.views([Place("calls", 0), PLACE])
+    assert (nowhere.baselines, nowhere.incidents) == ([], [])
+    assert len(view.baselines) == len(live) > 0
+    assert {one.as_of for one in view.baselines} == {datetime(2023, 11, 14, 22, 13, 49, tzinfo=UTC)}
+    assert {one.samples for one in view.baselines} == {30}
 
 
 @pytest.mark.parametrize("key", [None, b"user-7"])
