@@ -162,7 +162,7 @@ cdef class Reader:
         cdef int fault
         cdef Row row
         if n > BATCH_MAX or (each is not None and each.shape[0] != n):
-            raise ValueError(f"a batch of {n} events, expected at most {BATCH_MAX}, a time for each")
+            raise ValueError(f"a batch of {n} events, expected at most {BATCH_MAX}, a time each")
         columns = Columns(
             np.empty(n, np.int64), np.empty((n, METRIC_COUNT)), np.empty(n, np.int32), [],
             np.empty(n, np.uint64), np.empty(n, np.uint64), np.empty(n, np.uint8),
