@@ -306,3 +306,18 @@ def test_threads_may_commit_sweep_and_deliver_at_once(checkpoint: Checkpoint) ->
     assert len(list(checkpoint.series())) == 59
     checkpoint.delivered([row.id for row in checkpoint.outbox("hook", 99)], "hook")
     assert checkpoint.outbox_bytes == 0
+
+
+def test_another_takes_rows_that_wait_and_leaves_the_fence(place: Checkpoints) -> None:
+    assert place.waiting("topic-0", "grouping", 9) == []
+    owner = opened(place)
+    assert place.waiting("topic-0", "grouping", 9) == []
+    rows = [alert(number, "grouping") for number in range(4)]
+    owner.commit(0, 10, [rows[0], alert(0), *rows[1:]])
+    assert place.waiting("topic-0", "grouping", 3) == rows[:3]
+    place.taken("topic-0", [row.id for row in rows[:3]], "grouping")
+    place.taken("topic-0", [rows[0].id, "unknown"], "grouping")
+    assert place.waiting("topic-0", "grouping", 9) == owner.outbox("grouping", 9) == rows[3:]
+    assert owner.outbox("hook", 9) == [alert(0)]
+    owner.commit(10, 11, [alert(9, "grouping")])
+    assert [row.id for row in place.waiting("topic-0", "grouping", 9)] == ["id-3", "id-9"]

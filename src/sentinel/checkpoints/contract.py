@@ -161,5 +161,15 @@ class Checkpoints(Protocol):
             None: nobody has committed anything there.
         """
 
+    def waiting(self, partition: str, destination: str, limit: int) -> list[OutboxRow]:
+        """Return the rows of a destination that wait longest, as `Checkpoint.outbox` does, without
+        owning the state; none where there is none yet."""
+
+    def taken(self, partition: str, ids: Sequence[str], destination: str) -> None:
+        """Delete rows that are safe elsewhere, without owning the state.
+
+        Their owner never writes them again: he committed them with the position that made them.
+        """
+
     def close(self) -> None:
         """Let go of what all partitions share; checkpoints are closed before."""

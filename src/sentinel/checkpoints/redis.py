@@ -76,6 +76,20 @@ class Place:
         """Return what a script answers; `StateError` where there is no answer for now."""
         return self._connection.ask(script.call(keys, args), seconds=seconds)
 
+    def outbox(self, destination: str, limit: int) -> list[OutboxRow]:
+        """Return the rows of a destination that wait longest, in order of their commits."""
+        if limit < 1:
+            return []
+        found = self.ask(scripts.OUTBOX, self.outbox_keys(destination), (limit - 1,))
+        return [
+            OutboxRow(name.decode(), destination, self.whole(blob, f"outbox row {name.decode()}"))
+            for name, blob in _paired(found)
+        ]
+
+    def outbox_keys(self, destination: str) -> list[str]:
+        """Return the keys of a destination: which rows wait, and their bodies."""
+        return self.keys(f"waiting:{destination}", f"bodies:{destination}")
+
     def shared(self) -> bytes | None:
         """Return the shared state, or None where no sweep brought one; in slices."""
         parts: list[bytes] = []
@@ -189,7 +203,7 @@ class RedisCheckpoint:
             for row in outbox:
                 if row.destination not in places:
                     places[row.destination] = len(keys) + 1
-                    keys += self._outbox_keys(row.destination)
+                    keys += self._place.outbox_keys(row.destination)
                 known = int(row[:2] in before)
                 args += [places[row.destination], row.id, known, _with_crc(row.body)]
             self._doubts = [*self._doubts, (number, held)][-DOUBTS:]
@@ -276,24 +290,13 @@ class RedisCheckpoint:
 
     def outbox(self, destination: str, limit: int) -> list[OutboxRow]:
         """Return the rows of a destination that wait longest, in order of their commits."""
-        if limit < 1:
-            return []
-        found = self._place.ask(scripts.OUTBOX, self._outbox_keys(destination), (limit - 1,))
-        return [
-            OutboxRow(
-                name.decode(), destination, self._place.whole(blob, f"outbox row {name.decode()}")
-            )
-            for name, blob in _paired(found)
-        ]
+        return self._place.outbox(destination, limit)
 
     def delivered(self, ids: Sequence[str], destination: str) -> None:
         """Delete rows that a destination has confirmed."""
         self._point("delivered")
-        keys = [*self._place.keys("stand"), *self._outbox_keys(destination)]
+        keys = [*self._place.keys("stand"), *self._place.outbox_keys(destination)]
         self._outbox_bytes = int(self._write(scripts.DELIVERED, keys, ids)[1])
-
-    def _outbox_keys(self, destination: str) -> list[str]:
-        return self._place.keys(f"waiting:{destination}", f"bodies:{destination}")
 
     # Positions that stop the process
 

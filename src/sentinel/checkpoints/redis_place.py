@@ -1,13 +1,13 @@
 """The states of partitions in one Redis, each with keys of its own."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from sentinel.checkpoints import redis_scripts as scripts
 from sentinel.checkpoints.contract import go_on
 from sentinel.checkpoints.redis import PAGE_ROWS, Place, RedisCheckpoint, record_of
-from sentinel.checkpoints.rows import Seen
+from sentinel.checkpoints.rows import OutboxRow, Seen
 from sentinel.connections.redis import RedisConnection
 from sentinel.errors import StateError
 from sentinel.vitals.logs import log
@@ -72,6 +72,16 @@ class RedisCheckpoints:
                     epoch=int(after[1]),
                 )
         raise StateError(f"{place.title}: is written again and again while it is read")
+
+    def waiting(self, partition: str, destination: str, limit: int) -> list[OutboxRow]:
+        """Return the rows of a destination that wait longest, whoever owns the state."""
+        return self._place(partition).outbox(destination, limit)
+
+    def taken(self, partition: str, ids: Sequence[str], destination: str) -> None:
+        """Delete rows that are safe elsewhere, whoever owns the state."""
+        place = self._place(partition)
+        keys = [*place.keys("stand"), *place.outbox_keys(destination)]
+        place.ask(scripts.TAKEN, keys, ids)
 
     def close(self) -> None:
         """Let the connection go."""

@@ -107,6 +107,21 @@ return {'ok', redis.call('HINCRBY', stand, 'outbox_bytes', string.format('%d', -
 )
 """KEYS: stand, waiting, bodies.  ARGV: token, ids."""
 
+TAKEN: Final = Script("""
+local removed = 0
+for at = 1, #ARGV do
+  local size = redis.call('HSTRLEN', KEYS[3], ARGV[at])
+  if size > 0 then
+    redis.call('ZREM', KEYS[2], ARGV[at])
+    redis.call('HDEL', KEYS[3], ARGV[at])
+    removed = removed + size - 4
+  end
+end
+redis.call('HINCRBY', KEYS[1], 'outbox_bytes', string.format('%d', -removed))
+return {'ok'}
+""")
+"""KEYS: stand, waiting, bodies.  ARGV: ids.  Without a fence: what is safe elsewhere may go."""
+
 BEGIN: Final = Script(
     _FENCE
     + """

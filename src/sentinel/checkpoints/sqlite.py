@@ -25,6 +25,9 @@ CRASH_POINTS: Final = ("commit", "sweep", "delivered", "attempt")
 """Each before its COMMIT."""
 BUSY_SECONDS: Final = 5
 """How long to wait for another process, which can only be an owner on its way out."""
+OLDEST_ROWS: Final = (
+    "SELECT id, destination, body, crc FROM outbox WHERE destination = ? ORDER BY number LIMIT ?"
+)
 PAGE_ROWS: Final = 256
 """Series read at once: 2 to 4 MB, and the lock is free in between."""
 
@@ -257,11 +260,7 @@ class Checkpoint:
     def outbox(self, destination: str, limit: int) -> list[OutboxRow]:
         """Return the rows of a destination that wait longest, in order of their commits."""
         with self._transaction() as database:
-            rows = database.execute(
-                "SELECT id, destination, body, crc FROM outbox WHERE destination = ?"
-                " ORDER BY number LIMIT ?",
-                (destination, limit),
-            ).fetchall()
+            rows = database.execute(OLDEST_ROWS, (destination, limit)).fetchall()
         return [
             OutboxRow(name, to, self._whole(body, crc, f"outbox row {name}"))
             for name, to, body, crc in rows

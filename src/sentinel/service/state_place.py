@@ -24,7 +24,20 @@ def state_place(settings: Settings, log_id: str) -> tuple[Checkpoints, str]:
     """
     if settings.checkpoint.type == "disk":
         return FolderCheckpoints(Path(settings.data_dir)), "checkpoint"
+    return _in_redis(settings), f"journal-{log_id}"
+
+
+def partitions_place(settings: Settings) -> Checkpoints:
+    """Return where the states of the partitions of topics are kept.
+
+    On disk they are ours alone; what several processes share lies in Redis.
+    """
+    if settings.checkpoint.type == "disk":
+        return FolderCheckpoints(Path(settings.data_dir) / "partitions")
+    return _in_redis(settings)
+
+
+def _in_redis(settings: Settings) -> Checkpoints:
     redis = settings.storage.redis
     assert redis is not None, "checked with the settings"
-    place = RedisCheckpoints(connection_to(redis), prefix=redis.key_prefix)
-    return place, f"journal-{log_id}"
+    return RedisCheckpoints(connection_to(redis), prefix=redis.key_prefix)

@@ -7,7 +7,7 @@ from msgspec import Meta, Struct
 
 from sentinel.connections.redis import RedisAddress
 from sentinel.errors import SettingsError
-from sentinel.settings.unbuilt import Address, Name, SecretFile, SecretWord
+from sentinel.settings.fields import Address, Name, SecretFile, SecretWord
 
 if TYPE_CHECKING:
     from sentinel.settings.schema import Settings
