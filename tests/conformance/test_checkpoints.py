@@ -67,8 +67,8 @@ def test_what_was_kept_is_there_for_the_next_owner(place: Checkpoints) -> None:
     assert (loaded.next_offset, loaded.shared, loaded.epoch) == (25, b"s2", 2)
     assert list(second.series()) == [SeriesRecord(b"x\0y", 25, b"window")]
     assert second.outbox("hook", 9) == [alert(1), alert(2)]
-    second.commit(25, 26)
     assert second.outbox_bytes == 12
+    second.commit(25, 26)
     assert second.committed_to() == 26
     second.close()
 
@@ -212,6 +212,23 @@ def test_many_rows_come_in_the_order_of_their_commits(checkpoint: Checkpoint) ->
         checkpoint.delivered([row.id for row in rows], "hook")
     assert told == [f"id-{number}" for number in range(2000)]
     assert checkpoint.outbox_bytes == 0
+
+
+def test_rows_may_be_taken_by_who_does_not_own_the_state(place: Checkpoints) -> None:
+    assert place.waiting("topic-0", "hook", 9) == []
+    owner = opened(place)
+    assert place.waiting("topic-0", "hook", 9) == []
+    owner.commit(0, 1, [alert(1), alert(2), alert(3), alert(1, "mail")])
+    assert place.waiting("topic-0", "hook", 2) == [alert(1), alert(2)]
+    place.taken("topic-0", ["id-1", "id-2", "unknown"], "hook")
+    place.taken("topic-0", ["id-1"], "hook")
+    assert owner.outbox("hook", 9) == place.waiting("topic-0", "hook", 9) == [alert(3)]
+    assert owner.outbox("mail", 9) == [alert(1, "mail")]
+    owner.commit(1, 2, [alert(4)])
+    assert owner.outbox("hook", 9) == [alert(3), alert(4)]
+    owner.delivered(["id-3", "id-4"], "hook")
+    owner.delivered(["id-1"], "mail")
+    assert opened(place).outbox_bytes == 0
 
 
 # Positions that stop the process

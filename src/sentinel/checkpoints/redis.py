@@ -155,7 +155,7 @@ class RedisCheckpoint:
         """Take hold of the state, and finish what its last owner had switched and not moved."""
         args = (self._token, scripts.FORMAT_VERSION, self.log_id)
         keys = self._place.keys("stand")
-        word, rest = self._place.ask(scripts.OPEN, keys, args, seconds=OPEN_SECONDS)
+        word, rest, *more = self._place.ask(scripts.OPEN, keys, args, seconds=OPEN_SECONDS)
         said = rest.decode()
         if word == b"format":
             raise ForeignState(
@@ -165,7 +165,7 @@ class RedisCheckpoint:
             )
         if word == b"log":
             raise ForeignState(f"{self._place.title}: log id is {said}, expected {self.log_id}")
-        self.epoch = int(said)
+        self.epoch, self._outbox_bytes = int(said), int(more[0])
         self._apply()
         return self
 

@@ -21,17 +21,18 @@ end
 
 OPEN: Final = Script("""
 local stand, owner, format, log = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
-local is = redis.call('HMGET', stand, 'format', 'log_id', 'epoch', 'owner')
+local is = redis.call('HMGET', stand, 'format', 'log_id', 'epoch', 'owner', 'outbox_bytes')
+local bytes = is[5] or '0'
 if is[1] then
   if is[1] ~= format then return {'format', is[1]} end
   if is[2] ~= log then return {'log', is[2]} end
-  if is[4] == owner then return {'ok', is[3]} end
+  if is[4] == owner then return {'ok', is[3], bytes} end
 end
 local epoch = string.format('%d', (tonumber(is[3] or '0') or 0) + 1)
 redis.call('HSET', stand, 'format', format, 'log_id', log, 'epoch', epoch, 'owner', owner)
-return {'ok', epoch}
+return {'ok', epoch, bytes}
 """)
-"""KEYS: stand.  ARGV: token, format, log id.  Answers with the epoch."""
+"""KEYS: stand.  ARGV: token, format, log id.  Answers with the epoch, and how much waits."""
 
 SERVER: Final = Script("""
 return {redis.call('INFO', 'memory'), redis.call('INFO', 'persistence')}
@@ -117,7 +118,9 @@ for at = 1, #ARGV do
     removed = removed + size - 4
   end
 end
-redis.call('HINCRBY', KEYS[1], 'outbox_bytes', string.format('%d', -removed))
+if removed > 0 then
+  redis.call('HINCRBY', KEYS[1], 'outbox_bytes', string.format('%d', -removed))
+end
 return {'ok'}
 """)
 """KEYS: stand, waiting, bodies.  ARGV: ids.  Without a fence: what is safe elsewhere may go."""

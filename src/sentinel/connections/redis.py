@@ -12,6 +12,7 @@ import logging
 import ssl
 import threading
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import CancelledError
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -143,6 +144,8 @@ class RedisConnection:
         except TimeoutError:
             future.cancel()
             raise StateError(f"{self.address}: no answer in {seconds:g} s") from None
+        except CancelledError:
+            raise StateError(f"{self.address}: the connection was closed") from None
 
     def close(self) -> None:
         """Let the connection go; nothing can be asked any more."""
@@ -213,6 +216,11 @@ class RedisConnection:
         if self._held is not None:
             self._held.end()
             await asyncio.wait([self._held.task], timeout=GRACE_SECONDS)
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left, timeout=GRACE_SECONDS)
 
     async def _enter(self, stack: AsyncExitStack) -> Any:
         import coredis

@@ -1,6 +1,8 @@
 """Where Redis is, as a URL says it, and over TLS."""
 
 import subprocess
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pytest
 from sentinel.connections.redis import RedisAddress, RedisConnection, Script
 from sentinel.errors import SettingsError, StateError
 from servers.process import require_command
-from servers.redis import RedisServer
+from servers.redis import RedisServer, redis_server
 
 HELLO = Script("return redis.call('INCR', KEYS[1])")
 
@@ -106,6 +108,20 @@ def test_a_server_over_tls_is_held_against_the_certificates_that_are_given(
         doubting.ask(HELLO.call(["k"], []), seconds=1)
     doubting.close()
     assert secured.ask("GET", "k") == "1"
+
+
+def test_who_waits_when_a_connection_is_closed_is_told(tmp_path: Path) -> None:
+    with redis_server(tmp_path) as server:
+        connection = RedisConnection(RedisAddress.parse(server.url))
+        connection.ask(HELLO.call(["k"], []), seconds=1)
+        server.freeze()
+        closer = threading.Timer(0.2, connection.close)
+        closer.start()
+        began = time.monotonic()
+        with pytest.raises(StateError, match="closed"):
+            connection.ask(HELLO.call(["k"], []), seconds=20)
+        assert time.monotonic() - began < 5
+        closer.join()
 
 
 def test_a_connection_that_was_closed_is_not_opened_again(redis_server: RedisServer) -> None:
