@@ -6,7 +6,7 @@ from typing import Final
 
 from sentinel.checkpoints import redis_scripts as scripts
 from sentinel.checkpoints.contract import go_on
-from sentinel.checkpoints.redis import PAGE_ROWS, Place, RedisCheckpoint, record_of
+from sentinel.checkpoints.redis import OPEN_SECONDS, PAGE_ROWS, Place, RedisCheckpoint, record_of
 from sentinel.checkpoints.rows import OutboxRow, Seen
 from sentinel.connections.redis import RedisConnection
 from sentinel.errors import StateError
@@ -37,7 +37,7 @@ class RedisCheckpoints:
             Redis is away, or would throw state away when its memory is full.
         """
         place = self._place(partition)
-        memory, persistence = place.ask(scripts.SERVER, place.keys("stand"))
+        memory, persistence = place.ask(scripts.SERVER, place.keys("stand"), seconds=OPEN_SECONDS)
         policy = _POLICY.search(memory.decode())
         if policy is not None and policy[1] != "noeviction":
             raise StateError(
