@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections import Counter, deque
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -15,7 +16,7 @@ from msgspec import Struct
 
 from chaos.kafka_plan import POINTS, REPLY_LOST, TOPIC, Plan
 from chaos.kafka_remains import Recorder, is_drained
-from chaos.kafka_traffic import Traffic
+from chaos.kafka_traffic import Traffic, is_quiet
 from sentinel.connections.kafka import Place
 
 PROGRAM = Path(__file__).with_name("kafka_worker.py")
@@ -105,7 +106,6 @@ class Campaign:
         self.faults = faults
         self.places = [Place(TOPIC, number) for number in range(faults.partitions)]
         self.hits: Counter[str] = Counter()
-        self.produced = 0
         self._random = random.Random(faults.seed)
         self._schedule = deque(faults.schedule)
         self._ending = threading.Event()
@@ -116,8 +116,11 @@ class Campaign:
     def plan(self) -> Plan:
         return self.workers[0].plan
 
-    def run(self) -> None:
-        """Let everything happen, then let the workers come to an end of their work."""
+    def run(self, beside: Callable[[], None] | None = None) -> None:
+        """Let everything happen, then let the workers come to an end of their work.
+
+        `beside` is called again and again as long as there are faults.
+        """
         producing = threading.Thread(target=self._produce)
         try:
             for worker in self.workers:
@@ -125,6 +128,8 @@ class Campaign:
             producing.start()
             while self._schedule or any(worker.point for worker in self.workers):
                 time.sleep(0.05)
+                if beside is not None:
+                    beside()
                 for worker in self.workers:
                     self._look_after(worker)
             self._ending.set()
@@ -197,7 +202,7 @@ class Campaign:
             self.hits[OUTSIDE] += 1
 
     def _produce(self) -> None:
-        """Send in bursts, with pauses in which ticks pass the time."""
+        """Send, but for quiet times."""
         producer = Producer(
             {
                 "bootstrap.servers": self.faults.bootstrap,
@@ -207,19 +212,13 @@ class Campaign:
             }
         )
         traffic = Traffic(self.faults.seed)
-        random_ = random.Random(self.faults.seed)
         while not self._ending.is_set():
-            burst = int(self.faults.rate * random_.uniform(1.0, 4.0))
-            for number in range(burst):
-                key, value = traffic.message()
-                producer.produce(TOPIC, value, key)
-                if number % 100 == 99:
-                    producer.poll(0)
-                    if self._ending.wait(100 / self.faults.rate):
-                        break
-            self.produced += burst
-            producer.flush(10)
-            self._ending.wait(random_.choice([0.0, 0.0, 1.6]))
+            if not is_quiet():
+                for _ in range(100):
+                    key, value = traffic.message()
+                    producer.produce(TOPIC, value, key)
+            producer.poll(0)
+            self._ending.wait(100 / self.faults.rate)
         producer.flush(10)
 
     def _wait_drained(self) -> None:

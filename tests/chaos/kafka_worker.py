@@ -19,7 +19,7 @@ import msgspec
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from chaos.kafka_plan import REPLY_LOST, Plan
-from chaos.kafka_traffic import body_of
+from chaos.kafka_traffic import body_of, is_quiet
 from sentinel.checkpoints.contract import Checkpoints
 from sentinel.checkpoints.folder import FolderCheckpoints
 from sentinel.checkpoints.rows import OutboxRow
@@ -100,6 +100,8 @@ async def feed(service: ClusterService, plan: Plan) -> None:
     random_ = random.Random(plan.seed)
     while True:
         await asyncio.sleep(random_.uniform(0.05, 0.3))
+        if is_quiet():
+            continue
         body, ids = body_of(random_)
         with suppress(SentinelError):
             await service.ingest.take(body, None)
