@@ -23,12 +23,15 @@ PROGRAM = Path(__file__).with_name("kafka_worker.py")
 OUTSIDE, FROZEN, STOPPED = "kill -9", "SIGSTOP", "SIGTERM"
 PATIENCE_SECONDS = 9.0
 """How long a worker may live without reaching its point, before it is killed from outside."""
+WAIT_SECONDS = 5.0
+"""How long partitions may stay where they are, before a worker is asked to let go of its own."""
 FREEZE_SECONDS = 3.5
 """Beyond the session timeout: its partitions are somebody else's when it wakes."""
 PASSINGS = {
     **dict.fromkeys(("consumed", "decoded", "judged"), 60),
     **dict.fromkeys(("commit", "committed", REPLY_LOST), 12),
     **dict.fromkeys(("send", "sent"), 20),
+    **dict.fromkeys(("revoke", "revoked"), 1),
 }
 """The passing that kills is drawn up to here; at other points, up to 2."""
 
@@ -174,7 +177,8 @@ class Campaign:
         elif point == FROZEN and worker.was_frozen and worker.age > 2.0:
             self.hits[FROZEN] += 1
             worker.point = OUTSIDE
-        elif point == STOPPED:
+        elif point == STOPPED or (point in ("revoke", "revoked") and worker.age > WAIT_SECONDS):
+            # Who leaves in order lets go of everything.
             if worker.is_member and not worker.is_asked:
                 worker.process.send_signal(signal.SIGTERM)
                 worker.is_asked = True
