@@ -308,9 +308,11 @@ def test_what_was_switched_and_not_moved_is_moved_by_the_next_owner(tmp_path: Pa
         first = place.open("p", log_id="log", crash_point=crash_point)
         first.commit(0, 1)
         first.sweep([SeriesRecord(b"%03d" % n, 1, b"old" * 99) for n in range(300)], shared=b"old")
+        first.close()  # waits until all of it is moved
         armed[0] = True
         new = [SeriesRecord(b"%03d" % n, 1, b"new" * 99) for n in range(1, 400)]
         first.sweep(new, [b"000"], shared=b"new")
+        first.close()
         assert server.ask("HGET", STAND, "pending") != ""
         seen = place.look("p")
         assert seen is not None

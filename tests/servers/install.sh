@@ -18,6 +18,7 @@ has_jars() { ls "$jars"/kafka_*.jar >/dev/null 2>&1; }
 packages=
 missing redis-server && packages="$packages redis-server"
 missing java && packages="$packages default-jre-headless"
+missing openssl && packages="$packages openssl"
 if ! has_jars && missing mvn; then
     packages="$packages maven"
 fi

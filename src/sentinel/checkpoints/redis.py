@@ -6,6 +6,7 @@ takes its place in slices again.  Whoever dies before the switch leaves the swee
 dies after it leaves the rest to the next owner.  Beside each blob stands its CRC-32.
 """
 
+import contextlib
 import secrets
 import struct
 import threading
@@ -147,6 +148,7 @@ class RedisCheckpoint:
         self._outbox_bytes = 0
         self._doubts: list[tuple[str, frozenset[tuple[str, str]]]] = []
         """Commits that were sent and not answered: their ids, and the rows that they held."""
+        self._mover: threading.Thread | None = None
         self._committing, self._sweeping = threading.Lock(), threading.Lock()
 
     def raise_fence(self) -> Self:
@@ -229,12 +231,14 @@ class RedisCheckpoint:
                     break
             else:
                 raise StateError(f"{self._place.title}: what was staged is gone, again and again")
-            try:
-                self._apply()
-            except StateError as error:
-                if type(error) is not StateError:
-                    raise
-                # The sweep holds already; what is left of it is moved by the next one.
+        # The sweep holds: who judges need not wait until all of it lies where it belongs.
+        self._mover = threading.Thread(target=self._move, name="redis-sweep", daemon=True)
+        self._mover.start()
+
+    def _move(self) -> None:
+        with self._sweeping, contextlib.suppress(StateError):
+            # What is left of it is moved by the next sweep, or by the next owner.
+            self._apply()
 
     def _swept(self, staged: dict[bytes, bytes], shared: bytes, ahead: int) -> bool:
         """Stage a sweep and switch to it; False: Redis lost some of what was staged."""
@@ -309,6 +313,8 @@ class RedisCheckpoint:
 
     def close(self) -> None:
         """Let the state go; the connection is others' too."""
+        if self._mover is not None:
+            self._mover.join()
 
     # Asking
 

@@ -90,7 +90,8 @@ class RedisAddress(Struct, frozen=True, kw_only=True):
         )
 
     def __str__(self) -> str:
-        places = ",".join(f"{host}:{port}" for host, port in self.places)
+        hosts = ((f"[{host}]" if ":" in host else host, port) for host, port in self.places)
+        places = ",".join(f"{host}:{port}" for host, port in hosts)
         primary = f"/{self.primary}" if self.primary else ""
         return f"{self.kind}{'s' * self.tls}://{places}{primary}"
 

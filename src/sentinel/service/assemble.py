@@ -170,9 +170,11 @@ class Service(Running):
 
     async def _clean_up(self) -> None:
         retention = self.settings.journal
+        keep_next = 0
         while True:
             await asyncio.sleep(30.0)
-            keep_from = min(self.owner.snapshot_at, self.store.cursor)
+            # As of 30 s ago: a Redis may lose its last second, and a snapshot with it.
+            keep_from, keep_next = keep_next, min(self.owner.snapshot_at, self.store.cursor)
             try:
                 await asyncio.to_thread(
                     self.journal.retain,
