@@ -28,7 +28,6 @@ from sentinel.errors import SentinelError, StateError
 from sentinel.service import cluster, grouping
 from sentinel.service.cluster import ClusterService
 from sentinel.service.grouping import ORDER, GroupingStage
-from sentinel.service.serve import run
 from sentinel.vitals.logs import configure
 
 
@@ -140,10 +139,10 @@ def main(plan: Plan) -> int:
     if plan.point == REPLY_LOST:
         lose_replies(plan)
     if plan.port:
-        from sentinel.service import serve
+        from sentinel.service import serve  # it takes a second, and who has no door needs none
 
         setattr(serve, "ClusterService", Worker)  # noqa: B010
-        return run(plan.settings(), crash_point=killer(plan))
+        return serve.run(plan.settings(), crash_point=killer(plan))
     return asyncio.run(live(plan))
 
 
