@@ -7,6 +7,7 @@ import os
 import random
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 from confluent_kafka.admin import AdminClient
@@ -66,8 +67,7 @@ def test_members_and_brokers_that_are_killed_lose_nothing(
     make_topics(kafka_brokers.bootstrap, copies=3)
     random_ = random.Random(SEED)
     points = [point for point in POINTS if point not in ("lost", "grouping_fold")]
-    schedule = [FROZEN, STOPPED, *random_.choices([OUTSIDE, *points], k=KILLS)]
-    random_.shuffle(schedule)
+    wanted = Counter([FROZEN, STOPPED, *random_.choices([OUTSIDE, *points], k=KILLS)])
     killer = BrokerKiller(kafka_brokers, 1 + KILLS // 7)
     faults = Faults(
         folder=tmp_path,
@@ -75,7 +75,7 @@ def test_members_and_brokers_that_are_killed_lose_nothing(
         partitions=PARTITIONS,
         seed=SEED,
         rate=300,
-        schedule=schedule,
+        wanted=wanted,
     )
     campaign = run_and_compare(faults, killer)
     killer.wait()
