@@ -23,7 +23,6 @@ from sentinel.service.grouping import NAME, GroupingStage
 from sentinel.service.ingest import Ingest
 from sentinel.service.membership import Around, Held, Membership, name_of
 from sentinel.service.owner import Owner
-from sentinel.service.recovery import Recovered
 from sentinel.service.relay import Relay
 from sentinel.service.running import Running, privacy_key
 from sentinel.service.state_place import partitions_place
@@ -53,7 +52,7 @@ class ClusterService(Running):
         self._kafka: Kafka = settings.ingestion.kafka
         self._news = asyncio.Event()
 
-    def open(self) -> Recovered:
+    def open(self) -> None:
         """Open what is on disk, reach the brokers, and join the group.
 
         Raises
@@ -104,7 +103,6 @@ class ClusterService(Running):
         )
         self.engine.start()
         self._source.start()
-        return Recovered(0, 0, 0)
 
     def _membership(self, cluster_id: str, rules: IntakeSettings, key: bytes) -> Membership:
         settings = self.settings
