@@ -6,7 +6,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -15,19 +16,24 @@ from msgspec import Struct
 
 from chaos.kafka_plan import POINTS, REPLY_LOST, TOPIC, Plan
 from chaos.kafka_remains import Recorder, is_drained
-from chaos.kafka_traffic import Traffic
+from chaos.kafka_traffic import Traffic, is_quiet
 from sentinel.connections.kafka import Place
 
 PROGRAM = Path(__file__).with_name("kafka_worker.py")
 OUTSIDE, FROZEN, STOPPED = "kill -9", "SIGSTOP", "SIGTERM"
-PATIENCE_SECONDS = 9.0
-"""How long a worker may live without reaching its point, before it is killed from outside."""
+PATIENCE_SECONDS = 25.0
+"""How long a worker may live without reaching its points, before it is killed from outside."""
+WAIT_SECONDS = 8.0
+"""How long partitions may stay where they are, before a worker is asked to let go of its own."""
 FREEZE_SECONDS = 3.5
 """Beyond the session timeout: its partitions are somebody else's when it wakes."""
+AT_ONCE = 5
+"""Points that a worker dies at, whichever comes first."""
 PASSINGS = {
     **dict.fromkeys(("consumed", "decoded", "judged"), 60),
     **dict.fromkeys(("commit", "committed", REPLY_LOST), 12),
     **dict.fromkeys(("send", "sent"), 20),
+    **dict.fromkeys(("revoke", "revoked"), 1),
 }
 """The passing that kills is drawn up to here; at other points, up to 2."""
 
@@ -41,8 +47,8 @@ class Faults(Struct, frozen=True, kw_only=True):
     seed: int
     rate: int
     """Messages a second."""
-    schedule: list[str]
-    """Points at which workers kill themselves, and what is done to them from outside."""
+    wanted: Counter[str]
+    """How often what is to happen: points at which workers kill themselves, harm from outside."""
     workers: int = 3
 
 
@@ -51,26 +57,27 @@ class Worker:
 
     def __init__(self, number: int, faults: Faults) -> None:
         self.name, self.faults = f"w{number}", faults
-        self.starts = 0
         self.logs: list[Path] = []
-        self.frozen_until = 0.0
-        self.was_frozen = self.is_asked = False
+        self.deaths = 0
+        """At points."""
 
-    def start(self, point: str, random_: random.Random) -> None:
-        self.point = point
-        self.starts += 1
+    def start(self, kinds: list[str], random_: random.Random) -> None:
+        """Start a process that dies at one of some points, or that is harmed from outside."""
+        self.kinds = kinds
+        self.was_frozen = self.is_asked = False
+        self.frozen_until = 0.0
+        self.lifetime = random_.uniform(0.5, 5.0)
+        points = [kind for kind in kinds if kind not in (OUTSIDE, FROZEN, STOPPED)]
         self.plan = Plan(
             folder=str(self.faults.folder),
             name=self.name,
             bootstrap=self.faults.bootstrap,
-            point=point,
-            passing=random_.randint(1, PASSINGS.get(point, 2)),
+            passings={point: random_.randint(1, PASSINGS.get(point, 2)) for point in points},
             seed=random_.randrange(1, 1 << 40),
         )
-        log = self.faults.folder / f"log-{self.name}-{self.starts:04}"
+        log = self.faults.folder / f"log-{self.name}-{len(self.logs):04}"
         self.logs.append(log)
         self.since = time.monotonic()
-        self.was_frozen = self.is_asked = False
         with log.open("wb") as file:
             self.process = subprocess.Popen(
                 [sys.executable, str(PROGRAM), msgspec.json.encode(self.plan).decode()], stderr=file
@@ -83,31 +90,46 @@ class Worker:
     @property
     def is_member(self) -> bool:
         """Whether it has had partitions, for a while."""
-        return self.age > 2.5 and "partition.assigned" in self.logs[-1].read_text(errors="replace")
+        return self.age > 2.5 and "partition.assigned" in self.log
 
-    def freeze(self) -> None:
-        self.process.send_signal(signal.SIGSTOP)
-        self.frozen_until = time.monotonic() + FREEZE_SECONDS
-        self.was_frozen = True
+    @property
+    def log(self) -> str:
+        return self.logs[-1].read_text(errors="replace")
 
-    def thaw_if_due(self) -> bool:
-        """Say whether it sleeps."""
-        if self.frozen_until and time.monotonic() >= self.frozen_until:
-            self.process.send_signal(signal.SIGCONT)
-            self.frozen_until, self.since = 0.0, time.monotonic()
-        return self.frozen_until > 0
+    def harm(self) -> str | None:
+        """Do to it what is planned; returns what was done, once it is."""
+        if self.frozen_until:
+            if time.monotonic() >= self.frozen_until:
+                self.process.send_signal(signal.SIGCONT)
+                self.frozen_until, self.since = 0.0, time.monotonic()
+                return FROZEN if FROZEN in self.kinds else None
+            return None
+        sleeps = not {FROZEN, "lost"}.isdisjoint(self.kinds) and not self.was_frozen
+        if sleeps and self.is_member:
+            self.process.send_signal(signal.SIGSTOP)
+            self.was_frozen, self.frozen_until = True, time.monotonic() + FREEZE_SECONDS
+            return None
+        leaves = STOPPED in self.kinds or (
+            self.age > WAIT_SECONDS and not {"revoke", "revoked"}.isdisjoint(self.kinds)
+        )
+        if leaves and self.is_member and not self.is_asked:
+            # Who leaves in order lets go of everything.
+            self.process.send_signal(signal.SIGTERM)
+            self.is_asked = True
+        patience = self.lifetime if OUTSIDE in self.kinds or self.was_frozen else PATIENCE_SECONDS
+        if self.kinds and self.age > patience:
+            self.process.kill()
+        return None
 
 
 class Campaign:
-    """The faults, one after another, while producers go on."""
+    """The faults, while producers go on."""
 
     def __init__(self, faults: Faults) -> None:
         self.faults = faults
         self.places = [Place(TOPIC, number) for number in range(faults.partitions)]
-        self.hits: Counter[str] = Counter()
-        self.produced = 0
+        self._outside: Counter[str] = Counter()
         self._random = random.Random(faults.seed)
-        self._schedule = deque(faults.schedule)
         self._ending = threading.Event()
         self.recorder = Recorder(faults.bootstrap, self.places)
         self.workers = [Worker(number, faults) for number in range(faults.workers)]
@@ -116,15 +138,27 @@ class Campaign:
     def plan(self) -> Plan:
         return self.workers[0].plan
 
-    def run(self) -> None:
-        """Let everything happen, then let the workers come to an end of their work."""
+    @property
+    def hits(self) -> Counter[str]:
+        """What has happened, how often."""
+        path = self.faults.folder / "hits"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return self._outside + Counter(line.partition(" ")[2] for line in lines)
+
+    def run(self, beside: Callable[[], None] | None = None) -> None:
+        """Let everything happen, then let the workers come to an end of their work.
+
+        `beside` is called again and again as long as there are faults.
+        """
         producing = threading.Thread(target=self._produce)
         try:
             for worker in self.workers:
-                worker.start(self._next(), self._random)
+                worker.start(self._draw(), self._random)
             producing.start()
-            while self._schedule or any(worker.point for worker in self.workers):
-                time.sleep(0.05)
+            while any(worker.kinds for worker in self.workers):
+                time.sleep(0.03)
+                if beside is not None:
+                    beside()
                 for worker in self.workers:
                     self._look_after(worker)
             self._ending.set()
@@ -133,7 +167,7 @@ class Campaign:
             for worker in self.workers:
                 worker.process.send_signal(signal.SIGTERM)
             for worker in self.workers:
-                assert worker.process.wait(60) == 0, worker.logs[-1].read_text()[-3000:]
+                assert worker.process.wait(60) == 0, worker.log[-3000:]
         finally:
             self._ending.set()
             for worker in self.workers:
@@ -141,63 +175,49 @@ class Campaign:
                 worker.process.wait()
             self.recorder.stop()
 
-    def _next(self) -> str:
-        return self._schedule.popleft() if self._schedule else ""
+    def _draw(self) -> list[str]:
+        """Return what is to become of the next process: harm, or points of which one is reached."""
+        left = list((self.faults.wanted - self.hits).elements())
+        if not left:
+            return []
+        first = self._random.choice(left)
+        alone = (OUTSIDE, FROZEN, STOPPED, "lost")
+        if first in alone:
+            return [first]
+        points = sorted({point for point in left if point not in alone} - {first})
+        return [first, *self._random.sample(points, min(AT_ONCE - 1, len(points)))]
 
     def _look_after(self, worker: Worker) -> None:
         """Do to a worker what is planned, and start it again where it is dead."""
         code = worker.process.poll()
         if code is None:
-            if worker.thaw_if_due():
-                return
-            self._harm(worker)
+            done = worker.harm()
+            if done is not None:
+                self._outside[done] += 1
             return
-        text = worker.logs[-1].read_text(errors="replace")[-3000:]
-        if worker.point == STOPPED:
-            assert code == 0, f"{worker.name}: {code}\n{text}"
-            self.hits[STOPPED] += 1
-        else:
-            assert code == -signal.SIGKILL, f"{worker.name} ended by itself: {code}\n{text}"
-            self._count(worker)
-        worker.start(self._next(), self._random)
+        assert code == -signal.SIGKILL or (worker.is_asked and code == 0), (
+            f"{worker.name} ended by itself: {code}\n{worker.log[-3000:]}"
+        )
+        if code == 0:
+            self._outside[STOPPED] += 1
+        elif not self._died_at_a_point(worker):
+            self._outside[OUTSIDE] += 1
+        worker.start(self._draw(), self._random)
 
-    def _harm(self, worker: Worker) -> None:
-        point = worker.point
-        if point in ("lost", FROZEN) and not worker.was_frozen:
-            if worker.is_member:
-                worker.freeze()
-        elif point == FROZEN and worker.was_frozen and worker.age > 2.0:
-            self.hits[FROZEN] += 1
-            worker.point = OUTSIDE
-        elif point == STOPPED:
-            if worker.is_member and not worker.is_asked:
-                worker.process.send_signal(signal.SIGTERM)
-                worker.is_asked = True
-        elif point == OUTSIDE and worker.age > self._random.uniform(0.5, 4.0):
-            worker.process.kill()
-        elif point == REPLY_LOST and self._read_hits()[REPLY_LOST] > self.hits[REPLY_LOST]:
-            self.hits[REPLY_LOST] += 1
-            worker.point = OUTSIDE
-            worker.since = time.monotonic()
-        elif point and point != STOPPED and worker.age > PATIENCE_SECONDS:
-            # What it waits for does not happen: its plan goes to the end of the schedule.
-            if self._schedule or point not in (OUTSIDE, FROZEN):
-                self._schedule.append(point)
-            worker.point = OUTSIDE
-
-    def _read_hits(self) -> Counter[str]:
-        path = self.plan.hits
-        return Counter(path.read_text().splitlines() if path.exists() else [])
-
-    def _count(self, worker: Worker) -> None:
-        found = self._read_hits()
-        if worker.point in POINTS and found[worker.point] > self.hits[worker.point]:
-            self.hits[worker.point] += 1
-        else:
-            self.hits[OUTSIDE] += 1
+    def _died_at_a_point(self, worker: Worker) -> bool:
+        path = self.faults.folder / "hits"
+        lines = path.read_text().splitlines() if path.exists() else []
+        points = [
+            line
+            for line in lines
+            if line.startswith(f"{worker.name} ") and not line.endswith(REPLY_LOST)
+        ]
+        died = len(points) > worker.deaths
+        worker.deaths = len(points)
+        return died
 
     def _produce(self) -> None:
-        """Send in bursts, with pauses in which ticks pass the time."""
+        """Send, but for quiet times."""
         producer = Producer(
             {
                 "bootstrap.servers": self.faults.bootstrap,
@@ -207,27 +227,21 @@ class Campaign:
             }
         )
         traffic = Traffic(self.faults.seed)
-        random_ = random.Random(self.faults.seed)
         while not self._ending.is_set():
-            burst = int(self.faults.rate * random_.uniform(1.0, 4.0))
-            for number in range(burst):
-                key, value = traffic.message()
-                producer.produce(TOPIC, value, key)
-                if number % 100 == 99:
-                    producer.poll(0)
-                    if self._ending.wait(100 / self.faults.rate):
-                        break
-            self.produced += burst
-            producer.flush(10)
-            self._ending.wait(random_.choice([0.0, 0.0, 1.6]))
+            if not is_quiet():
+                for _ in range(100):
+                    key, value = traffic.message()
+                    producer.produce(TOPIC, value, key)
+            producer.poll(0)
+            self._ending.wait(100 / self.faults.rate)
         producer.flush(10)
 
     def _wait_drained(self) -> None:
         deadline = time.monotonic() + 60
         while not is_drained(self.plan, self.places, self.recorder.ends()):
             for worker in self.workers:
-                worker.thaw_if_due()
-                assert worker.process.poll() is None, worker.logs[-1].read_text()[-3000:]
+                worker.harm()
+                assert worker.process.poll() is None, worker.log[-3000:]
             assert time.monotonic() < deadline, "it does not come to an end"
             time.sleep(0.3)
 

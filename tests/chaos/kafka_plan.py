@@ -49,9 +49,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     topics: tuple[str, ...] = (TOPIC,)
     port: int = 0
     """Where it serves HTTP; 0: nowhere, it is fed from within."""
-    point: str = ""
-    """Where it kills itself; nowhere where it is empty."""
-    passing: int = 1
+    passings: dict[str, int] = {}
+    """The points at which it kills itself, with the passing that does it; the first reached."""
     session_timeout_ms: int = 2000
     seed: int = 0
     """Of the events that it takes in as if by HTTP; 0: none."""

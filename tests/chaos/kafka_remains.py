@@ -55,7 +55,10 @@ class Recorder:
     def _run(self) -> None:
         while not self._ending.is_set():
             for message in self._consumer.consume(1000, 0.2):
-                assert message.error() is None, message.error()
+                error = message.error()
+                if error is not None:
+                    assert error.retriable(), error
+                    continue
                 place = Place(message.topic() or "", message.partition() or 0)
                 at = len(self.records[place])
                 assert message.offset() == at, f"{place}: {message.offset()}, expected {at}"

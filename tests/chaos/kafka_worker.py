@@ -19,7 +19,7 @@ import msgspec
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from chaos.kafka_plan import REPLY_LOST, Plan
-from chaos.kafka_traffic import body_of
+from chaos.kafka_traffic import body_of, is_quiet
 from sentinel.checkpoints.contract import Checkpoints
 from sentinel.checkpoints.folder import FolderCheckpoints
 from sentinel.checkpoints.rows import OutboxRow
@@ -28,23 +28,21 @@ from sentinel.errors import SentinelError, StateError
 from sentinel.service import cluster, grouping
 from sentinel.service.cluster import ClusterService
 from sentinel.service.grouping import ORDER, GroupingStage
-from sentinel.service.serve import run
 from sentinel.vitals.logs import configure
 
 
 def killer(plan: Plan) -> Callable[[str], None]:
     """Return a crash point that ends the process as planned."""
-    passed = 0
+    left = dict(plan.passings)
     lock = threading.Lock()
 
     def crash_point(name: str) -> None:
-        nonlocal passed
-        if name != plan.point:
+        if name not in left:
             return
         with lock:
-            passed += 1
-            if passed == plan.passing:
-                write_line(plan.hits, name)
+            left[name] -= 1
+            if left[name] == 0:
+                write_line(plan.hits, f"{plan.name} {name}")
                 os.kill(os.getpid(), signal.SIGKILL)
 
     return crash_point
@@ -80,7 +78,7 @@ class Worker(ClusterService):
 def lose_replies(plan: Plan) -> None:
     """Let one commit come through and fail all the same."""
     commit = Checkpoint.commit
-    left = plan.passing
+    left = plan.passings[REPLY_LOST]
 
     def unanswered(
         self: Checkpoint, base: int, next_offset: int, outbox: Sequence[OutboxRow] = ()
@@ -89,7 +87,7 @@ def lose_replies(plan: Plan) -> None:
         commit(self, base, next_offset, outbox)
         left -= 1
         if left == 0:
-            write_line(plan.hits, REPLY_LOST)
+            write_line(plan.hits, f"{plan.name} {REPLY_LOST}")
             raise StateError("the answer was lost")
 
     setattr(Checkpoint, "commit", unanswered)  # noqa: B010
@@ -100,6 +98,8 @@ async def feed(service: ClusterService, plan: Plan) -> None:
     random_ = random.Random(plan.seed)
     while True:
         await asyncio.sleep(random_.uniform(0.05, 0.3))
+        if is_quiet():
+            continue
         body, ids = body_of(random_)
         with suppress(SentinelError):
             await service.ingest.take(body, None)
@@ -135,13 +135,13 @@ def main(plan: Plan) -> int:
     Worker.plan = Kept.plan = plan
     setattr(cluster, "GroupingStage", Kept)  # noqa: B010
     setattr(grouping, "FOLD_SECONDS", 1.0)  # noqa: B010
-    if plan.point == REPLY_LOST:
+    if REPLY_LOST in plan.passings:
         lose_replies(plan)
     if plan.port:
-        from sentinel.service import serve
+        from sentinel.service import serve  # it takes a second, and who has no door needs none
 
         setattr(serve, "ClusterService", Worker)  # noqa: B010
-        return run(plan.settings(), crash_point=killer(plan))
+        return serve.run(plan.settings(), crash_point=killer(plan))
     return asyncio.run(live(plan))
 
 

@@ -23,7 +23,6 @@ from sentinel.service.grouping import NAME, GroupingStage
 from sentinel.service.ingest import Ingest
 from sentinel.service.membership import Around, Held, Membership, name_of
 from sentinel.service.owner import Owner
-from sentinel.service.recovery import Recovered
 from sentinel.service.relay import Relay
 from sentinel.service.running import Running, privacy_key
 from sentinel.service.state_place import partitions_place
@@ -37,6 +36,7 @@ from sentinel.vitals.logs import log
 
 LOOK_SECONDS: Final = 0.5
 """Between looks at what is to be grouped, where nobody says that there is something."""
+COUNT_SECONDS: Final = 30.0
 RETRY_SECONDS: Final = 2.0
 ANSWER_SECONDS: Final = 10.0
 """How long a person waits for what was asked; it is done in any case."""
@@ -52,7 +52,7 @@ class ClusterService(Running):
         self._kafka: Kafka = settings.ingestion.kafka
         self._news = asyncio.Event()
 
-    def open(self) -> Recovered:
+    def open(self) -> None:
         """Open what is on disk, reach the brokers, and join the group.
 
         Raises
@@ -103,7 +103,6 @@ class ClusterService(Running):
         )
         self.engine.start()
         self._source.start()
-        return Recovered(0, 0, 0)
 
     def _membership(self, cluster_id: str, rules: IntakeSettings, key: bytes) -> Membership:
         settings = self.settings
@@ -134,7 +133,8 @@ class ClusterService(Running):
         return partitions_place(self.settings)
 
     def _places(self) -> list[Place]:
-        return [Place(topic, p) for topic, count in self._counts.items() for p in range(count)]
+        known = {Place(topic, p) for topic, count in self._counts.items() for p in range(count)}
+        return sorted(known | self.membership.held.keys())
 
     def _hear(self) -> None:
         """Look soon at what is to be grouped; from any thread."""
@@ -232,6 +232,7 @@ class ClusterService(Running):
         """Tick, group and tell until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._tick())
+            tasks.create_task(self._count_partitions())
             tasks.create_task(self._group())
 
     async def _tick(self) -> None:
@@ -266,6 +267,16 @@ class ClusterService(Running):
                 done=lambda _: None,
                 places=[held.place],
             )
+
+    async def _count_partitions(self) -> None:
+        """Learn of partitions that were added: they are asked, and grouped, too."""
+        while True:
+            await asyncio.sleep(COUNT_SECONDS)
+            try:
+                topics = self._kafka.all_topics()
+                _, self._counts = await asyncio.to_thread(self._sender.cluster, topics)
+            except BrokerError as error:
+                log.warning("kafka.not_counted", error=str(error))
 
     async def _group(self) -> None:
         """Group for as long as the first partition is ours."""

@@ -72,8 +72,8 @@ class Running(ABC):
         self._folder = Path(settings.data_dir)
 
     @abstractmethod
-    def open(self) -> Recovered:
-        """Open what is there, and take up the last state; says what was found."""
+    def open(self) -> Recovered | None:
+        """Open what is there, and take up the last state; says what was found, if it knows yet."""
 
     @abstractmethod
     async def agree(self) -> None:

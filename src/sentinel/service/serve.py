@@ -82,9 +82,10 @@ async def serve(
     kind = Service if settings.ingestion.kafka is None else ClusterService
     service = kind(settings, crash_point=crash_point)
     recovered = service.open()
-    log.info(
-        "state.restored", snapshot_at=recovered.snapshot_at, judged_again=recovered.judged_again
-    )
+    if recovered is not None:
+        log.info(
+            "state.restored", snapshot_at=recovered.snapshot_at, judged_again=recovered.judged_again
+        )
     await service.agree()
     servers = [_server_of(service, host, port)]
     if otlp_address is not None:

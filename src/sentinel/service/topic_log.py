@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from sentinel.connections.kafka import Headers, Place, Sender
+from sentinel.errors import BrokerError
 from sentinel.model.batch import Batch
 from sentinel.model.control import Control
 from sentinel.service.topic_reader import (
@@ -115,8 +116,15 @@ class TopicLog:
         """Write a control to every partition, or to some: what does not concern one, it ignores.
 
         A service whose messages are keyed wrongly lies on several, so all are asked.
+
+        Raises
+        ------
+        JournalFull, BrokerError
+            It cannot be written for now.
         """
         chosen = self._places() if places is None else places
+        if not chosen:
+            raise BrokerError("kafka: the topics have no partitions", "make them first")
         left = _Countdown(len(chosen), done)
         for place in chosen:
             self._sender.send(

@@ -127,6 +127,9 @@ class TopicReader:
             self._skipped = None
             yield self._skip(chunk)
             return
+        if not self._otlp and _are_ordinary(chunk):
+            yield self._plain(chunk)
+            return
         start = 0
         for at, (value, headers) in enumerate(zip(chunk.values, chunk.headers, strict=True)):
             said = _PLAIN if not headers else _special(headers)
@@ -260,6 +263,14 @@ class TopicReader:
         for want, key in {*zip(wanted, keys, strict=True)}:
             if want != key:
                 self._placing.miss_key(want.decode(), key)
+
+
+def _are_ordinary(chunk: Chunk) -> bool:
+    """Say at one look that all messages are one object on one line, and have no headers."""
+    if any(chunk.headers) or None in chunk.values:
+        return False
+    joined = b"\n".join(chunk.values)  # type: ignore[arg-type]  # none is None
+    return joined[:1] == b"{" and joined.count(b"\n") == joined.count(b"\n{") == chunk.size - 1
 
 
 def _special(headers: Headers) -> _Special:

@@ -10,8 +10,10 @@ from structlog.testing import capture_logs
 
 from sentinel.checkpoints.folder import FolderCheckpoints
 from sentinel.connections.kafka import Chunk, Place, Trouble
+from sentinel.engine import Judgement, Partition
 from sentinel.errors import Fenced, ForeignState
 from sentinel.intake import Intake
+from sentinel.model.batch import Batch
 from sentinel.service.elsewhere import Elsewhere
 from sentinel.service.engine_loop import EngineLoop
 from sentinel.service.membership import Around, Membership, name_of
@@ -42,8 +44,11 @@ class Letters:
 
     are_many = False
 
+    def __init__(self) -> None:
+        self.refused: list[Any] = []
+
     def write(self, refused: list[Any]) -> None:
-        self.refused = refused
+        self.refused += refused
 
     def are_safe(self) -> bool:
         return True
@@ -83,7 +88,8 @@ class Member:
         )
         rules = intake_settings(settings)
         store: Any = Store()
-        letters: Any = Letters()
+        self.letters = Letters()
+        letters: Any = self.letters
         self.checkpoints = FolderCheckpoints(folder)
         self.membership = Membership(
             Around(
@@ -125,7 +131,7 @@ class Member:
         )
         self.membership.take([chunk])
         held = self.membership.held.get(PLACE)
-        while held is not None and held.owner.judged_to < first + count:
+        while held is not None and held.owner.judged_to < first + count and not self.failed:
             time.sleep(0.005)
 
     def losses(self, reason: str) -> float:
@@ -291,3 +297,34 @@ def test_a_service_on_two_partitions_is_told_once_and_counted() -> None:
     assert placing.is_split(key)
     assert [one["event"] for one in logs] == ["kafka.service_split"]
     assert vitals.services_split._value.get() == 1
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_record_that_stops_the_process_twice_is_passed_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """First it is somewhere in a batch, then it is found, then it is found again, then passed."""
+    judge = Partition.judge
+
+    def stumble(self: Partition, batch: Batch) -> Judgement:
+        if 17 in batch.offset.tolist():
+            raise ZeroDivisionError("a broken invariant")
+        return judge(self, batch)
+
+    monkeypatch.setattr(Partition, "judge", stumble)
+    stops = 0
+    for _ in range(6):
+        member = Member(tmp_path, "earliest")
+        start = member.assigned(Brokers())
+        member.take(start, 40 - start)
+        if not member.failed:
+            break
+        stops += 1
+    assert stops == 3
+    [refused] = member.letters.refused
+    assert (refused.offset, refused.rejection.code) == (17, "stops_us")
+    member.end()
+    assert stands(tmp_path) == 40
+    fresh = Member(tmp_path, "earliest")
+    assert fresh.assigned(Brokers()) == 40, "a snapshot lies behind it"
+    fresh.end()
