@@ -14,7 +14,7 @@ import msgspec
 from confluent_kafka import Producer
 from msgspec import Struct
 
-from chaos.kafka_plan import POINTS, REPLY_LOST, TOPIC, Plan
+from chaos.kafka_plan import POINTS, POINTS_IN_REDIS, REPLY_LOST, TOPIC, Plan
 from chaos.kafka_remains import Recorder, is_drained
 from chaos.kafka_traffic import Traffic, is_quiet
 from sentinel.connections.kafka import Place
@@ -50,6 +50,8 @@ class Faults(Struct, frozen=True, kw_only=True):
     wanted: Counter[str]
     """How often what is to happen: points at which workers kill themselves, harm from outside."""
     workers: int = 3
+    redis: str = ""
+    """Where the state lies; in a folder where it is empty."""
 
 
 class Worker:
@@ -72,6 +74,7 @@ class Worker:
             folder=str(self.faults.folder),
             name=self.name,
             bootstrap=self.faults.bootstrap,
+            redis=self.faults.redis,
             passings={point: random_.randint(1, PASSINGS.get(point, 2)) for point in points},
             seed=random_.randrange(1, 1 << 40),
         )
@@ -247,6 +250,7 @@ class Campaign:
 
     def table(self) -> str:
         """Return the faults by kind."""
-        rows = (*POINTS, REPLY_LOST, OUTSIDE, FROZEN, STOPPED)
+        points = POINTS_IN_REDIS if self.faults.redis else (*POINTS, REPLY_LOST)
+        rows = (*points, OUTSIDE, FROZEN, STOPPED)
         lines = [f"{'point':<16} hits", *(f"{point:<16} {self.hits[point]:>4}" for point in rows)]
         return "\n".join([*lines, f"{self.hits.total()} faults"])

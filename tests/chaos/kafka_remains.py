@@ -13,7 +13,6 @@ from confluent_kafka import Consumer, TopicPartition
 
 from chaos.kafka_plan import Plan
 from sentinel.alerting import Grouper
-from sentinel.checkpoints.folder import FolderCheckpoints
 from sentinel.connections.kafka import Chunk, Place
 from sentinel.engine import Partition
 from sentinel.intake import Intake
@@ -189,7 +188,7 @@ class Left:
                 self._look_at(line)
         self.order = _order(plan)
         """The events in the order in which they were grouped."""
-        state = FolderCheckpoints(plan.shared)
+        state = plan.checkpoints()
         outlet = ToGrouping(grouping_rules(plan.settings()))
         waiting = [row for p in places for row in state.waiting(name_of(p), GROUPING, 1 << 30)]
         self.rows = {row.id: row.body for row in [*outlet.tell(self.order), *waiting]}
@@ -215,7 +214,7 @@ def _order(plan: Plan) -> list[IncidentEvent]:
     """Return what was grouped: what was folded away, and what was not yet."""
     found: dict[int, IncidentEvent] = {}
     folded = plan.order.read_text().splitlines() if plan.order.exists() else []
-    stage = FolderCheckpoints(plan.shared)
+    stage = plan.checkpoints()
     bodies = [line.encode() for line in folded]
     bodies += [row.body for row in stage.waiting(NAME, ORDER, 1 << 30)]
     stage.close()
@@ -234,7 +233,7 @@ def alerts_of(plan: Plan, order: list[IncidentEvent]) -> list[Alert]:
 
 def is_drained(plan: Plan, places: list[Place], ends: dict[Place, int]) -> bool:
     """Say whether everything has been judged, grouped and told."""
-    state = FolderCheckpoints(plan.shared)
+    state = plan.checkpoints()
     try:
         for place in places:
             seen = state.look(name_of(place), series=False)
@@ -249,7 +248,7 @@ def is_drained(plan: Plan, places: list[Place], ends: dict[Place, int]) -> bool:
 
 def committed_to(plan: Plan, places: list[Place]) -> dict[Place, int]:
     """Return how far each partition was judged."""
-    state = FolderCheckpoints(plan.shared)
+    state = plan.checkpoints()
     found = {}
     for place in places:
         seen = state.look(name_of(place), series=False)

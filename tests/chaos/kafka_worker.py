@@ -21,7 +21,6 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from chaos.kafka_plan import REPLY_LOST, Plan
 from chaos.kafka_traffic import body_of, is_quiet
 from sentinel.checkpoints.contract import Checkpoints
-from sentinel.checkpoints.folder import FolderCheckpoints
 from sentinel.checkpoints.rows import OutboxRow
 from sentinel.checkpoints.sqlite import Checkpoint
 from sentinel.errors import SentinelError, StateError
@@ -72,7 +71,7 @@ class Worker(ClusterService):
     plan: Plan
 
     def _place_for_state(self) -> Checkpoints:
-        return FolderCheckpoints(self.plan.shared)
+        return self.plan.checkpoints()
 
 
 def lose_replies(plan: Plan) -> None:
