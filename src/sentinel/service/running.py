@@ -15,7 +15,7 @@ from sentinel.api.desk import Component, Desk
 from sentinel.model.baseline import BaselineSummary
 from sentinel.model.control import Control
 from sentinel.model.incident import Incident, IncidentEvent
-from sentinel.service.answers import answers_of
+from sentinel.service.answers import STORE_FILE, answers_of, store_identity
 from sentinel.service.engine_loop import EngineLoop
 from sentinel.service.ingest import Ingest
 from sentinel.service.recovery import Recovered
@@ -118,14 +118,15 @@ class Running(ABC):
     def _open_store(self, log_id: str) -> None:
         """Open what answers questions about the past, and the way to those who watch."""
         self.store = DuckDbStore(
-            self._folder / "sentinel.duckdb",
+            self._folder / STORE_FILE,
             log_id=log_id,
             query_timeout_secs=self.settings.api.timeout_secs,
             on_failure=self._store_failed,
             crash_point=self._crash_point,
         )
+        identity = store_identity(self._folder)
         self.store.open()
-        self.answers = answers_of(self.settings, self.store, self.vitals, log_id)
+        self.answers = answers_of(self.settings, self.store, self.vitals, identity)
         self.hub = Hub(self.vitals)
 
     def _store_failed(self, error: Exception) -> None:

@@ -1,8 +1,8 @@
 """Answers of the store that are given again, as long as they are what it would say.
 
-An answer about a time that is still going on belongs to the position that the store stood at: once
-more rows are there it is never given again.  One about a time that is over lives on, in this
-process and, where there is a Redis, for other processes on the same log.  The newest anomalies and
+An answer about a time that is still going on is never given again once more rows are there.  One
+about a time that is over lives on, in this process and, where there is a Redis, for whoever has the
+same store: the next process, most of the time, as each has its own.  The newest anomalies and
 incidents are not kept at all.
 """
 
@@ -50,7 +50,13 @@ class Lives(Struct, frozen=True, kw_only=True):
 
 
 class Answers:
-    """Asks a store, and gives its answers again where they hold."""
+    """Asks a store, and gives its answers again where they hold.
+
+    Parameters
+    ----------
+    identity
+        Of the store: nobody is given the answers of another.
+    """
 
     def __init__(
         self,
@@ -58,11 +64,11 @@ class Answers:
         lives: Lives,
         vitals: Vitals,
         *,
-        log_id: str,
+        identity: str,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._store, self._lives, self._vitals = store, lives, vitals
-        self._log_id, self._now = log_id, now
+        self._identity, self._now = identity, now
 
     def telemetry(
         self, chosen: TelemetryFilter | None = None, *, limit: int = 100, cursor: str | None = None
@@ -105,7 +111,7 @@ class Answers:
         settled = chosen.end is not None and chosen.end.timestamp() < self._now() - SETTLED_SECS
         stands: Any = None
         if not settled:
-            chosen, stands = _in_whole_seconds(chosen), self._store.cursor
+            chosen, stands = _in_whole_seconds(chosen), self._store.commits
         key = self._key(asked[0], chosen, *asked[2:], stands)
         answer: Page[T] | None = self._read(kind, lives.memory.get(key), "process")
         if answer is None and settled and lives.shared is not None:
@@ -126,7 +132,7 @@ class Answers:
         return answer
 
     def _key(self, *parts: Any) -> bytes:
-        whole = (_VERSION, self._log_id, *parts)
+        whole = (_VERSION, self._identity, *parts)
         return blake2b(msgspec.msgpack.encode(whole), digest_size=16).digest()
 
     def _read(self, kind: Any, kept: bytes | None, level: str) -> Any:

@@ -172,6 +172,11 @@ class DuckDbStore:
         return self._writer.cursor(self._log_id)
 
     @property
+    def commits(self) -> int:
+        """How often rows were committed since it was opened: answers may differ from then on."""
+        return self._writer.commits
+
+    @property
     def backlog_bytes(self) -> int:
         """About how much memory waits to be written."""
         return self._writer.backlog_bytes

@@ -67,6 +67,7 @@ class Writer:
         self._accepted: dict[str, Place] = {}
         self._committed: dict[str, Place] = {}
         self._hurry: dict[str, Place] = {}
+        self.commits = 0
         self._state = "not open"
         self.failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
@@ -219,6 +220,7 @@ class Writer:
         with self._changed:
             del self._blocks[: len(blocks)]
             self._committed = self._committed | {block.log: block.end for block in blocks}
+            self.commits += 1
             self.failure = None
             self._changed.notify_all()
         self._tidy()

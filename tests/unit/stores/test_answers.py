@@ -26,7 +26,7 @@ class Store:
     """A store that says how often it was asked."""
 
     def __init__(self) -> None:
-        self.cursor = 10
+        self.commits = 10
         self.asked = 0
 
     def telemetry(self, chosen: Any = None, *, limit: int = 100, cursor: Any = None) -> Page[Any]:
@@ -59,7 +59,7 @@ def event(number: int) -> StoredEvent:
 class Held:
     """Answers over a store, with the clocks in hand."""
 
-    def __init__(self, shared: RedisCache | None = None, log_id: str = "log") -> None:
+    def __init__(self, shared: RedisCache | None = None, identity: str = "one") -> None:
         self.store, self.vitals = Store(), Vitals()
         self.seconds = 0.0
         self.memory = MemoryCache(capacity=100, tti_secs=60, now=lambda: self.seconds)
@@ -67,7 +67,7 @@ class Held:
             cast(DuckDbStore, self.store),
             Lives(memory=self.memory, ttl_secs=300, shared=shared, counted=True),
             self.vitals,
-            log_id=log_id,
+            identity=identity,
             now=lambda: NOW.timestamp() + self.seconds,
         )
 
@@ -78,7 +78,7 @@ class Held:
 def test_an_answer_about_a_time_that_is_over_is_given_again_as_it_was() -> None:
     held = Held()
     first = held.answers.telemetry(LONG_AGO, limit=7)
-    held.store.cursor += 5
+    held.store.commits += 5
     again = held.answers.telemetry(LONG_AGO, limit=7)
     assert held.store.asked == 1
     assert msgspec.json.encode(again) == msgspec.json.encode(first)
@@ -97,8 +97,8 @@ def test_an_answer_about_a_time_that_is_over_is_given_again_as_it_was() -> None:
 
 def test_an_answer_about_now_is_never_given_again_once_more_rows_are_there() -> None:
     held = Held()
-    for seconds, cursor, asked in ((0, 10, 1), (0.2, 10, 1), (0.2, 11, 2), (0.3, 11, 2)):
-        held.store.cursor, held.seconds = cursor, seconds
+    for seconds, commits, asked in ((0, 10, 1), (0.2, 10, 1), (0.2, 11, 2), (0.3, 11, 2)):
+        held.store.commits, held.seconds = commits, seconds
         now = NOW + timedelta(seconds=seconds)
         chosen = TelemetryFilter(start=now - timedelta(hours=1), end=now)
         held.answers.telemetry(chosen)
@@ -113,7 +113,7 @@ def test_a_time_is_over_ten_minutes_after_its_end() -> None:
     for ago, kept in ((SETTLED_SECS - 1, False), (SETTLED_SECS + 1, True)):
         chosen = AnomalyFilter(end=NOW - timedelta(seconds=ago))
         before = held.answers.anomalies(chosen)
-        held.store.cursor += 1
+        held.store.commits += 1
         assert (held.answers.anomalies(chosen) == before) is kept
 
 
@@ -134,12 +134,12 @@ def connection(redis_server: RedisServer) -> Any:
     connection.close()
 
 
-def test_another_process_on_the_same_log_is_given_the_same_answer(
+def test_another_process_on_the_same_store_is_given_the_same_answer(
     redis_server: RedisServer, connection: RedisConnection
 ) -> None:
     redis_server.ask("FLUSHALL")
     shared = RedisCache(connection, prefix="sentinel:", ttl_secs=300)
-    one, other, stranger = Held(shared), Held(shared), Held(shared, log_id="another")
+    one, other, stranger = Held(shared), Held(shared), Held(shared, identity="another")
     first = one.answers.telemetry(LONG_AGO)
     again = other.answers.telemetry(LONG_AGO)
     assert other.store.asked == 0
