@@ -32,15 +32,15 @@ def test_tls_and_sasl_reach_the_client_and_the_password_comes_from_the_environme
 ) -> None:
     path = tmp_path / "sentinel.yaml"
     path.write_text(SECURE)
-    kafka = load(path, {"KAFKA_SASL_PASSWORD": "word"}).ingestion.kafka
+    kafka = load(path, {"KAFKA_SASL_PASSWORD": "hunter2"}).ingestion.kafka
     assert kafka is not None
     assert kafka.all_topics() == ("calls", "more")
     words = kafka.client()
     assert words["security.protocol"] == "sasl_ssl"
     assert words["ssl.ca.location"] == "/etc/ca.pem"
     assert (words["sasl.mechanism"], words["sasl.username"]) == ("SCRAM-SHA-512", "sentinel")
-    assert words["sasl.password"] == "word"
-    assert "word" not in repr(kafka)
+    assert words["sasl.password"] == "hunter2"
+    assert "hunter2" not in repr(kafka)
 
 
 def test_a_member_has_three_heartbeats_in_a_session() -> None:
