@@ -240,8 +240,10 @@ class Campaign:
         producer.flush(10)
 
     def _wait_drained(self) -> None:
-        deadline = time.monotonic() + 60
-        while not is_drained(self.plan, self.places, self.recorder.ends()):
+        deadline = time.monotonic() + 90
+        while not all(worker.is_member for worker in self.workers) or not is_drained(
+            self.plan, self.places, self.recorder.ends()
+        ):
             for worker in self.workers:
                 worker.harm()
                 assert worker.process.poll() is None, worker.log[-3000:]

@@ -106,13 +106,11 @@ class Group:
     Raises
     ------
     SettingsError
-        librdkafka refuses the settings.
+        librdkafka refuses the settings, or is not installed.
     """
 
     def __init__(self, client: Client, topics: Sequence[str], told: Rebalanced) -> None:
-        import confluent_kafka
-
-        self._kafka = confluent_kafka
+        self._kafka = _library()
         self._told = told
         ours: Client = {
             "enable.auto.commit": False,
@@ -124,8 +122,8 @@ class Group:
             "topic.metadata.refresh.interval.ms": 30_000,
         }
         try:
-            self._consumer: Consumer = confluent_kafka.Consumer(ours | client, logger=_LOG)
-        except confluent_kafka.KafkaException as error:
+            self._consumer: Consumer = self._kafka.Consumer(ours | client, logger=_LOG)
+        except self._kafka.KafkaException as error:
             raise SettingsError(f"ingestion.kafka: {_text(error.args[0])}") from error
         self._consumer.subscribe(
             list(topics), on_assign=self._assign, on_revoke=self._revoke, on_lost=self._lose
@@ -267,13 +265,11 @@ class Sender:
     Raises
     ------
     SettingsError
-        librdkafka refuses the settings.
+        librdkafka refuses the settings, or is not installed.
     """
 
     def __init__(self, client: Client) -> None:
-        import confluent_kafka
-
-        self._kafka = confluent_kafka
+        self._kafka = _library()
         ours: Client = {
             "acks": "all",
             "enable.idempotence": True,
@@ -284,8 +280,8 @@ class Sender:
             "delivery.timeout.ms": 30_000,
         }
         try:
-            self._producer = confluent_kafka.Producer(ours | client, logger=_LOG)
-        except confluent_kafka.KafkaException as error:
+            self._producer = self._kafka.Producer(ours | client, logger=_LOG)
+        except self._kafka.KafkaException as error:
             raise SettingsError(f"ingestion.kafka: {_text(error.args[0])}") from error
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="kafka-sender", daemon=True)
@@ -358,6 +354,17 @@ class Sender:
         self._producer.flush(seconds)
         self._closing = True
         self._thread.join()
+
+
+def _library() -> Any:
+    try:
+        import confluent_kafka
+    except ImportError as error:
+        raise SettingsError(
+            "ingestion.kafka: confluent-kafka is not installed",
+            "pip install 'llm-sentinel[kafka]'",
+        ) from error
+    return confluent_kafka
 
 
 def _chunk(place: Place, messages: list[Any]) -> Chunk:

@@ -175,7 +175,7 @@ class Owner:
             standing = self.parts.partition.open_incidents()
             self.open_incidents = {incident.id: incident for incident in standing}
         self.judged_to = self.parts.partition.next_offset
-        self._since_commit += len(work)
+        self._since_commit += sum(item.span for item in work)
         self._since_snapshot += sum(item.size for item in work)
 
     def _judge_events(self, run: list[Work]) -> None:
