@@ -193,7 +193,8 @@ class RedisConnection:
         while True:
             session: _Session | None = None
             try:
-                async with asyncio.timeout_at(end):
+                # One that hangs must leave time for another.
+                async with asyncio.timeout_at(min(end, loop.time() + seconds / 2)):
                     session = await self._session()
                     return await work(session.client)
             except passing as error:  # a TimeoutError is an OSError

@@ -79,6 +79,11 @@ class Around(Struct, frozen=True, kw_only=True):
     crash_point: Callable[[str], None]
 
 
+OPEN_SECONDS = 30.0
+"""How long an assignment waits for the state: Redis fails over in 2 to 6 s, and the group gives a
+member up after minutes."""
+
+
 class Membership:
     """Serves the source: opens, feeds and lets go of owners."""
 
@@ -99,7 +104,7 @@ class Membership:
         self._around.vitals.kafka_rebalances.labels("assigned").inc()
         start = {}
         for place in places:
-            held = self._open(group, place)
+            held = self._open_in_time(group, place)
             self.held = {**self.held, place: held}
             self._around.engine.own(held.owner)
             start[place] = held.next_offset
@@ -168,6 +173,19 @@ class Membership:
         group.show_positions(positions)
 
     # Opening and letting go
+
+    def _open_in_time(self, group: Group, place: Place) -> Held:
+        """Open the state of a partition, which may be away for a while."""
+        until = time.monotonic() + OPEN_SECONDS
+        while True:
+            try:
+                return self._open(group, place)
+            except StateError as error:
+                # Its subclasses say what no waiting mends.
+                if type(error) is not StateError or time.monotonic() >= until:
+                    raise
+                log.warning("state.away", partition=str(place), error=str(error))
+                time.sleep(1.0)
 
     def _open(self, group: Group, place: Place) -> Held:
         around = self._around
