@@ -34,9 +34,8 @@ WARM, MEASURED = 0.1, 0.95
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
     with kafka(tmp_path_factory.mktemp("kafka")) as cluster:
         topics = [NewTopic(TOPIC, PARTITIONS, 1), NewTopic(f"{TOPIC}.dlq", 1, 1)]
-        for made in (
-            AdminClient({"bootstrap.servers": cluster.bootstrap}).create_topics(topics).values()
-        ):
+        admin = AdminClient({"bootstrap.servers": cluster.bootstrap})
+        for made in admin.create_topics(topics).values():
             made.result(60)
         _fill(cluster.bootstrap)
         yield cluster

@@ -27,7 +27,8 @@ DOWN_SECONDS = 3.0
 
 def make_topics(bootstrap: str, copies: int) -> None:
     topics = [NewTopic(TOPIC, PARTITIONS, copies), NewTopic(TOPIC + SUFFIX, 1, copies)]
-    for made in AdminClient({"bootstrap.servers": bootstrap}).create_topics(topics).values():
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    for made in admin.create_topics(topics).values():
         made.result(60)
 
 

@@ -5,6 +5,7 @@ The only file of the service that imports confluent_kafka, and only once somethi
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
@@ -21,6 +22,9 @@ Headers = list[tuple[str, str | bytes | None]]
 
 ANSWER_SECONDS: Final = 10.0
 """How long a question to the brokers may take."""
+LEADER_SECONDS: Final = 60.0
+"""How long a partition may have no leader, when it is taken: the group is kept meanwhile."""
+RETRY_SECONDS: Final = 0.2
 _LOG: Final = logging.getLogger("sentinel.kafka")
 """What librdkafka says on its own goes nowhere: what matters comes as an error."""
 _LOG.addHandler(logging.NullHandler())
@@ -210,12 +214,12 @@ class Group:
         BrokerError
             The brokers do not answer.
         """
-        try:
-            [found] = self._consumer.committed(
+        [found] = self._ask(
+            place,
+            lambda: self._consumer.committed(
                 [self._kafka.TopicPartition(*place)], timeout=ANSWER_SECONDS
-            )
-        except self._kafka.KafkaException as error:
-            raise BrokerError(f"{place}: {_text(error.args[0])}") from error
+            ),
+        )
         return found.offset if found.offset >= 0 else None
 
     def bounds(self, place: Place) -> tuple[int, int]:
@@ -226,13 +230,24 @@ class Group:
         BrokerError
             The brokers do not answer.
         """
-        try:
-            low, high = self._consumer.get_watermark_offsets(
+        low, high = self._ask(
+            place,
+            lambda: self._consumer.get_watermark_offsets(
                 self._kafka.TopicPartition(*place), timeout=ANSWER_SECONDS
-            )
-        except self._kafka.KafkaException as error:
-            raise BrokerError(f"{place}: {_text(error.args[0])}") from error
+            ),
+        )
         return low, high
+
+    def _ask(self, place: Place, ask: Callable[[], Any]) -> Any:
+        """Ask until there is an answer: while a broker is away its partitions have no leader."""
+        deadline = time.monotonic() + LEADER_SECONDS
+        while True:
+            try:
+                return ask()
+            except self._kafka.KafkaException as error:
+                if time.monotonic() >= deadline:
+                    raise BrokerError(f"{place}: {_text(error.args[0])}") from error
+            time.sleep(RETRY_SECONDS)
 
     def end(self, place: Place) -> int | None:
         """Return the offset after the last message as it was last heard of; no question is sent."""

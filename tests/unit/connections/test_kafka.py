@@ -7,7 +7,7 @@ import pytest
 
 from sentinel.connections import kafka
 from sentinel.connections.kafka import Chunk, Group, Place
-from sentinel.errors import SettingsError
+from sentinel.errors import BrokerError, SettingsError
 
 PLACE = Place("calls", 0)
 CHUNK = Chunk(
@@ -43,6 +43,33 @@ def test_the_client_keeps_no_position_of_its_own(monkeypatch: pytest.MonkeyPatch
     assert told["auto.offset.reset"] == "error"
     assert told["partition.assignment.strategy"] == "cooperative-sticky"
     assert told["calls"] == {"on_assign", "on_revoke", "on_lost"}
+
+
+def test_a_partition_without_a_leader_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    library = kafka._library()
+    answers: list[Any] = [library.KafkaException(library.KafkaError(5)), (3, 9)]
+
+    class Client:
+        def __init__(self, _: dict[str, Any], **__: Any) -> None:
+            pass
+
+        def subscribe(self, _: list[str], **__: Any) -> None:
+            pass
+
+        def get_watermark_offsets(self, _: Any, timeout: float) -> Any:
+            answer = answers.pop(0)
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+    monkeypatch.setattr(library, "Consumer", Client)
+    nobody: Any = None
+    group = Group({}, ["calls"], nobody)
+    assert group.bounds(PLACE) == (3, 9)
+    monkeypatch.setattr(kafka, "LEADER_SECONDS", 0.0)
+    answers.append(library.KafkaException(library.KafkaError(5)))
+    with pytest.raises(BrokerError, match="calls/0"):
+        group.bounds(PLACE)
 
 
 def test_words_that_the_client_does_not_know_are_an_error_of_the_settings() -> None:
