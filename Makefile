@@ -5,12 +5,12 @@ BIN := $(VENV)/bin
 # meson, ninja and cython are found by name, also when the core is built again at an import.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test check bench wheel sanitize lock clean
+.PHONY: demo test check servers bench wheel sanitize lock clean
 
 demo: $(VENV)/built
 	$(BIN)/sentinel demo $(ARGS)
 
-test: check sanitize
+test: check sanitize servers
 	$(BIN)/python -m pytest tests
 
 check: $(VENV)/built
@@ -21,6 +21,10 @@ check: $(VENV)/built
 
 sanitize: $(VENV)/built
 	tests/sanitize.sh
+
+# Redis and Kafka for the tests, where they are not there and can be had.
+servers:
+	tests/servers/install.sh
 
 bench: $(VENV)/built $(VENV)/bench
 	$(BIN)/python -m pytest bench -q

@@ -152,17 +152,17 @@ cdef class Reader:
         resolve(prompt, PROMPT_FIELDS, self.of_side[0])
         resolve(response, RESPONSE_FIELDS, self.of_side[1])
 
-    def read(self, list events not None, int64_t now):
+    def read(self, list events not None, int64_t now, const int64_t[::1] each=None):
         """Bring events into the nested form and return their columns.
 
-        An absent timestamp counts as `now` (microseconds since 1970), or is a fault where that is
-        negative.  Where `fault` is not 0 the row means nothing and has key -1.
+        An absent timestamp counts as `now`, or what `each` says of its row (microseconds since
+        1970), or is a fault where that is negative.  A row whose `fault` is not 0 has key -1.
         """
         cdef Py_ssize_t i, n = len(events)
         cdef int fault
         cdef Row row
-        if n > BATCH_MAX:
-            raise ValueError(f"a batch of {n} events, expected at most {BATCH_MAX}")
+        if n > BATCH_MAX or (each is not None and each.shape[0] != n):
+            raise ValueError(f"a batch of {n} events, expected at most {BATCH_MAX}, a time each")
         columns = Columns(
             np.empty(n, np.int64), np.empty((n, METRIC_COUNT)), np.empty(n, np.int32), [],
             np.empty(n, np.uint64), np.empty(n, np.uint64), np.empty(n, np.uint8),
@@ -176,7 +176,7 @@ cdef class Reader:
         cdef uint16_t[::1] faults = columns.fault
         for i in range(n):
             event = self.event_at(events, i)
-            row.values, row.time, row.key = &values[i, 0], now, -1
+            row.values, row.key, row.time = &values[i, 0], -1, (now if each is None else each[i])
             row.id_high, row.id_low, row.id_source = 0, 0, ID_IS_UUID
             fault = self.unfold(event)
             fault = fault or self.read_names(event, &row)

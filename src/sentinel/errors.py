@@ -5,7 +5,8 @@ SentinelError
 ├── InputError             a file or stream that cannot be read at all
 ├── QueryError             a question to a store that cannot be answered
 │   └── StoreBusy          for now: there was no time for it
-├── JournalFull            the journal takes no more for now
+├── JournalFull            the log takes no more for now
+├── BrokerError            message brokers that cannot be reached, or refuse
 └── StateError             saved state that cannot be used
     ├── TornState          its checksum or its length is wrong
     ├── ForeignState       whole, but of another log, format or configuration
@@ -56,6 +57,12 @@ class JournalFull(SentinelError):
     """Too much waits to be written, or the disk has no room: nothing was kept, try again later."""
 
     code = "journal_full"
+
+
+class BrokerError(SentinelError):
+    """Message brokers that cannot be reached, or refuse what they are asked."""
+
+    code = "broker"
 
 
 class StateError(SentinelError):

@@ -1,19 +1,21 @@
 """A process that commits and sweeps without end and kills itself at a named crash point.
 
-Arguments: path, crash point, which of its passings kills.  Each commit writes its position as
-an outbox row and, in a sweep, as series and as shared state; what has returned is told on standard
-output.
+Arguments: folder or URL, prefix of the keys, crash point, which of its passings kills.  Each commit
+writes its position as an outbox row and, in a sweep, as series and as shared state; what has
+returned is told on standard output.
 """
 
 import os
 import signal
 import sys
-from pathlib import Path
 
-from sentinel.checkpoints.sqlite import Checkpoint, OutboxRow, SeriesRecord
+from conformance.places import place_at
+from sentinel.checkpoints.contract import Checkpoints
+from sentinel.checkpoints.rows import OutboxRow, SeriesRecord
+from sentinel.vitals.logs import configure
 
 
-def main(path: Path, point: str, passing: int) -> None:
+def main(place: Checkpoints, point: str, passing: int) -> None:
     passed = 0
 
     def crash_point(name: str) -> None:
@@ -22,10 +24,11 @@ def main(path: Path, point: str, passing: int) -> None:
         if name == point and passed == passing:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    checkpoint = Checkpoint.open(path, log_id="log", crash_point=crash_point)
+    checkpoint = place.open("p", log_id="log", crash_point=crash_point)
     base = checkpoint.committed_to()
     while True:
         text = b"%d" % (base + 1)
+        checkpoint.attempt(base)
         row = OutboxRow(text.decode(), "hook", text)
         checkpoint.commit(base, base + 1, [row])
         base += 1
@@ -40,4 +43,6 @@ def main(path: Path, point: str, passing: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
+    configure("error", as_json=True)
+    with place_at(sys.argv[1], sys.argv[2]) as place:
+        main(place, sys.argv[3], int(sys.argv[4]))

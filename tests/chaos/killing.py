@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -16,19 +17,31 @@ from msgspec import Struct
 
 from chaos.callers import Callers, ask
 from chaos.service_program import Plan
-from sentinel.checkpoints.sqlite import CRASH_POINTS as CHECKPOINT_POINTS
+from sentinel.checkpoints.redis import CRASH_POINTS as REDIS_POINTS
+from sentinel.checkpoints.sqlite import CRASH_POINTS as DISK_POINTS
 from sentinel.service.relay import CRASH_POINTS as RELAY_POINTS
 from sentinel.sources.journal import CRASH_POINTS as JOURNAL_POINTS
 
 PROGRAM = Path(__file__).with_name("service_program.py")
-POINTS = (*JOURNAL_POINTS, *CHECKPOINT_POINTS, *RELAY_POINTS, "store")
+
+
+def points_with(of_state: Sequence[str]) -> tuple[str, ...]:
+    """Return all points at which a service can be killed, by those of the place of its state.
+
+    Nobody takes note of attempts where a journal is judged: what is in it was admitted here.
+    """
+    points = (*JOURNAL_POINTS, *of_state, *RELAY_POINTS, "store")
+    return tuple(point for point in points if point != "attempt")
+
+
+POINTS, POINTS_IN_REDIS = points_with(DISK_POINTS), points_with(REDIS_POINTS)
 OUTSIDE = "kill -9"
 """From outside, at any time since the process began."""
 START_SECONDS = 60.0
 PATIENCE_SECONDS = 12.0
 """How long a point may stay unreached, before the process is killed from outside instead."""
 
-_PASSINGS = {"append": 150, "fsync": 150, "answer": 150, "commit": 8, "roll": 3}
+_PASSINGS = {"append": 150, "fsync": 150, "answer": 150, "commit": 8, "committed": 8, "roll": 3}
 """The passing that kills is drawn up to here; at other points, up to 2."""
 
 
@@ -85,6 +98,8 @@ class Running:
 class Campaign(Struct):
     """What came of it."""
 
+    points: tuple[str, ...]
+
     folder: Path
     callers: Callers
     hits: Counter[str]
@@ -95,7 +110,7 @@ class Campaign(Struct):
     def table(self) -> str:
         """Return the kills by point."""
         lines = [f"{'point':<10} kills"]
-        lines += [f"{point:<10} {self.hits[point]:>5}" for point in (*POINTS, OUTSIDE)]
+        lines += [f"{point:<10} {self.hits[point]:>5}" for point in (*self.points, OUTSIDE)]
         acknowledged = sum(map(len, self.callers.acknowledged))
         lines.append(
             f"{self.hits.total()} kills, {acknowledged:,} events acknowledged, "
@@ -104,25 +119,29 @@ class Campaign(Struct):
         return "\n".join(lines)
 
 
-def run_campaign(folder: Path, *, kills: int, seed: int) -> Campaign:
-    """Kill so many times, let the callers have their last answers, stop in order."""
+def run_campaign(folder: Path, *, kills: int, seed: int, redis: str = "") -> Campaign:
+    """Kill so many times, let the callers have their last answers, stop in order.
+
+    `redis`: where the state lies; on the disk where it is empty.
+    """
+    points = POINTS_IN_REDIS if redis else POINTS
     random_ = random.Random(seed)
     callers = Callers(seed)
     hits: Counter[str] = Counter()
     logs: list[Path] = []
-    schedule = _schedule(kills, random_)
+    schedule = _schedule(points, kills, random_)
     callers.start()
     try:
         while schedule:
             point = schedule.pop()
-            plan = _plan(folder, point, random_)
+            plan = _plan(folder, point, random_, redis)
             with Running(plan, len(logs)) as running:
                 logs.append(running.log)
                 reached = _let_die(running, callers, random_)
             hits[reached] += 1
             if point != OUTSIDE and reached == OUTSIDE and len(logs) < 3 * kills:
                 schedule.insert(random_.randrange(len(schedule) + 1), point)
-        with Running(_plan(folder, "", random_), len(logs)) as running:
+        with Running(_plan(folder, "", random_, redis), len(logs)) as running:
             logs.append(running.log)
             assert running.wait_ready(), running.log.read_text()[-3000:]
             callers.listen_at(running.plan.port)
@@ -132,20 +151,21 @@ def run_campaign(folder: Path, *, kills: int, seed: int) -> Campaign:
             running.stop()
     finally:
         callers.abandon()
-    return Campaign(folder, callers, hits, len(logs), logs)
+    return Campaign(points, folder, callers, hits, len(logs), logs)
 
 
-def _schedule(kills: int, random_: random.Random) -> list[str]:
+def _schedule(points: tuple[str, ...], kills: int, random_: random.Random) -> list[str]:
     """Return where to kill: every point as often as every other, and a quarter from outside."""
     outside = kills // 4
-    inside = [POINTS[number % len(POINTS)] for number in range(kills - outside)]
+    inside = [points[number % len(points)] for number in range(kills - outside)]
     schedule = [*inside, *[OUTSIDE] * outside]
     random_.shuffle(schedule)
     return schedule
 
 
-def _plan(folder: Path, point: str, random_: random.Random) -> Plan:
+def _plan(folder: Path, point: str, random_: random.Random, redis: str) -> Plan:
     return Plan(
+        redis=redis,
         folder=str(folder),
         port=free_port(random_),
         point=point,

@@ -16,7 +16,8 @@ from msgspec import Struct
 
 from sentinel.service.serve import run
 from sentinel.settings import Settings
-from sentinel.settings.schema import Api, Baseline, Detection, Ingestion, Otlp
+from sentinel.settings.schema import Api, Baseline, Detection, Ingestion, Otlp, Storage
+from sentinel.settings.shared import Checkpoint, Redis
 from sentinel.sources.journal import Journal, Limits
 from sentinel.vitals.logs import configure
 
@@ -33,6 +34,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     segment_bytes: int = 200_000
     min_free_bytes: int = 0
     update_interval_secs: int = 1
+    redis: str = ""
+    """Where the state lies; on the disk where it is empty."""
 
     @property
     def data_dir(self) -> Path:
@@ -117,6 +120,8 @@ def main(plan: Plan) -> int:
         api=Api(bind_addr=f"127.0.0.1:{plan.port}"),
         ingestion=Ingestion(otlp=Otlp(enabled=False)),
         detection=Detection(baseline=Baseline(update_interval_secs=plan.update_interval_secs)),
+        checkpoint=Checkpoint(type="redis" if plan.redis else "disk"),
+        storage=Storage(redis=Redis(url=plan.redis) if plan.redis else None),
     )
     return run(settings, crash_point=killer(plan))
 

@@ -1,6 +1,7 @@
 """The checkpoint against kill -9 and a full disk: a transaction is whole or was never there."""
 
 import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -9,9 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from sentinel.checkpoints.sqlite import CRASH_POINTS, Checkpoint, OutboxRow, SeriesRecord
+from conformance.places import POINTS, place_at
+from sentinel.checkpoints.contract import Checkpoint as AnyCheckpoint
+from sentinel.checkpoints.rows import OutboxRow, SeriesRecord
+from sentinel.checkpoints.sqlite import Checkpoint
 from sentinel.errors import StateError
 
+TESTS = Path(__file__).parents[1]
 WRITER = Path(__file__).with_name("checkpoint_writer.py")
 ROUNDS = 4
 
@@ -19,15 +24,17 @@ ROUNDS = 4
 class Killed:
     """What processes that were killed had been told was done."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, where: str) -> None:
+        self.where = where
+        self.prefix = f"{secrets.token_hex(4)}:"
         self.kills = 0
         self.told: dict[str, set[int]] = {"commit": {0}, "sweep": {0}, "delivered": set()}
 
     def run(self, point: str, passing: int, kill_after: float | None = None) -> None:
         process = subprocess.Popen(
-            [sys.executable, str(WRITER), str(self.path), point, str(passing)],
+            [sys.executable, str(WRITER), self.where, self.prefix, point, str(passing)],
             stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(TESTS)},
         )
         assert process.stdout is not None
         out = process.stdout.readline().decode() if kill_after is not None else ""
@@ -43,10 +50,17 @@ class Killed:
             self.told[kind].add(int(number))
 
     def check(self) -> None:
-        checkpoint = Checkpoint.open(self.path, log_id="log")
+        with place_at(self.where, self.prefix) as place:
+            checkpoint = place.open("p", log_id="log")
+            self.check_state(checkpoint)
+            checkpoint.close()
+
+    def check_state(self, checkpoint: AnyCheckpoint) -> None:
         loaded = checkpoint.load()
         stands = 0 if loaded is None else loaded.next_offset
         assert stands - max(self.told["commit"]) in (0, 1)
+        attempted = checkpoint.attempted()
+        assert attempted is None or attempted.offset == stands, "a commit beyond it takes it away"
         waiting = [int(row.id) for row in checkpoint.outbox("hook", 10_000)]
         gone = set(range(1, stands + 1)) - set(waiting)
         assert waiting == sorted(set(waiting))
@@ -59,22 +73,29 @@ class Killed:
             assert max(self.told["sweep"]) <= at <= stands
             assert loaded is not None
             assert loaded.shared == b"%d" % at
-        checkpoint.close()
 
 
-@pytest.mark.parametrize("point", CRASH_POINTS)
-def test_whoever_is_killed_before_the_end_of_a_transaction_leaves_the_one_before(
-    tmp_path: Path, point: str
-) -> None:
-    killed = Killed(tmp_path / "checkpoint.sqlite")
+@pytest.fixture
+def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return where the state lies: in a folder, or at the Redis that tests share."""
+    if request.param == "disk":
+        return str(tmp_path)
+    url: str = request.getfixturevalue("redis_server").url
+    return url
+
+
+@pytest.mark.parametrize(("where", "point"), POINTS, indirect=["where"])
+def test_whoever_is_killed_at_a_point_leaves_whole_transactions(where: str, point: str) -> None:
+    killed = Killed(where)
     for round_ in range(ROUNDS):
         killed.run(point, passing=1 + round_ * 7)
         killed.check()
-    assert max(killed.told["commit"]) > 10
+    assert max(killed.told["commit"]) > 3
 
 
-def test_whoever_is_killed_at_any_time_leaves_whole_transactions(tmp_path: Path) -> None:
-    killed = Killed(tmp_path / "checkpoint.sqlite")
+@pytest.mark.parametrize("where", ["disk", "redis"], indirect=True)
+def test_whoever_is_killed_at_any_time_leaves_whole_transactions(where: str) -> None:
+    killed = Killed(where)
     for kill_after in (0.0, 0.004, 0.05, 0.2, 0.3):
         killed.run("never", 1, kill_after)
         killed.check()

@@ -50,7 +50,7 @@ def run(settings: Settings, deed: Deed) -> None:
 
 async def judged(service: Service) -> None:
     deadline = time.monotonic() + 20
-    while service.engine.judged_to < service.journal.next_offset:
+    while service.owner.judged_to < service.journal.next_offset:
         assert time.monotonic() < deadline
         await asyncio.sleep(0.01)
 
@@ -79,7 +79,7 @@ def test_an_incident_that_is_open_is_shown_after_a_restart_as_before(tmp_path: P
     async def look(service: Service) -> None:
         page = service.desk().incidents(IncidentFilter(state="open"), limit=10, cursor=None)
         shown.append({incident.id: incident for incident in page.rows})
-        standing = service.engine.parts.partition.open_incidents()
+        standing = service.owner.parts.partition.open_incidents()
         assert shown[-1].keys() == {incident.id for incident in standing}
         lines = service.vitals.exposition().decode().splitlines()
         gauges = [line for line in lines if "incidents_open{" in line]
@@ -118,12 +118,12 @@ def test_a_service_that_only_starts_and_stops_writes_nothing_more(tmp_path: Path
 
 def test_a_series_that_is_silent_does_not_hold_the_journal_back(tmp_path: Path) -> None:
     async def deed(service: Service) -> None:
-        service.engine._snapshot_secs = 0.0
+        service.owner.snapshot_secs = 0.0
         for name in ("silent", "speaks"):
             await send(Calls(name, 3), set(), 10)(service)
             await snapshot(service, service.journal.next_offset)
         series = {record.name: record.offset for record in service.checkpoint.series()}
-        assert min(series.values()) < service.journal.next_offset == service.engine.snapshot_at
+        assert min(series.values()) < service.journal.next_offset == service.owner.snapshot_at
 
     run(settings_for(tmp_path / "data"), deed)
 
@@ -131,10 +131,10 @@ def test_a_series_that_is_silent_does_not_hold_the_journal_back(tmp_path: Path) 
 async def snapshot(service: Service, at: int) -> None:
     """Wait until the snapshot on disk stands at a position."""
     deadline = time.monotonic() + 20
-    while service.engine.snapshot_at < at:
+    while service.owner.snapshot_at < at:
         assert time.monotonic() < deadline
         await asyncio.sleep(0.05)
-        service.engine.put([])
+        service.engine.put(service.owner, [])
 
 
 def test_a_snapshot_waits_for_the_store_to_have_the_rows_before_it(
@@ -143,13 +143,13 @@ def test_a_snapshot_waits_for_the_store_to_have_the_rows_before_it(
     settings = settings_for(tmp_path / "data")
 
     async def deed(service: Service) -> None:
-        cursor = service.store.cursor
-        loop = service.engine
-        monkeypatch.setattr(type(service.store), "cursor", property(lambda _: cursor))
-        loop._snapshot_secs = 0.0
+        cursor = service.owner.parts.store.cursor
+        owner = service.owner
+        monkeypatch.setattr(type(service.owner.parts.store), "cursor", property(lambda _: cursor))
+        owner.snapshot_secs = 0.0
         await send(Calls("svc", 3), set(), 20)(service)
         await asyncio.sleep(1.5)
-        assert loop.snapshot_at <= 1, "beyond the record of the rules there are rows"
+        assert owner.snapshot_at <= 1, "beyond the record of the rules there are rows"
         monkeypatch.undo()
         await snapshot(service, 2)
 
@@ -163,7 +163,7 @@ def test_a_series_that_was_given_up_leaves_the_checkpoint(
     clock = SimpleNamespace(time_ns=lambda: later, monotonic=time.monotonic)
 
     async def deed(service: Service) -> None:
-        service.engine._snapshot_secs = 0.0
+        service.owner.snapshot_secs = 0.0
         await send(Calls("old", 3), set(), 10)(service)
         await snapshot(service, service.journal.next_offset)
         assert b"old" in names_of(service)
@@ -223,7 +223,7 @@ def test_hangup_on_a_full_journal_keeps_the_rules_and_the_service(tmp_path: Path
         await asyncio.sleep(0.2)
         await judged(service)
         assert service.settings == changed
-        assert service.engine.parts.grouper.rules.window_secs == 60
+        assert service.owner.parts.outlet.rules.window_secs == 60
         assert not service.failure.is_set()
 
     run(settings, deed)
@@ -249,7 +249,7 @@ def test_votes_without_an_incident_are_counted_and_only_kept_when_all_are(
         await service.ingest.take(body, None)
         await judged(service)
         assert service.store.flush()
-        votes = service.engine.votes
+        votes = service.owner.votes
         assert votes > 0
         assert service.store.incidents().rows == []
         assert service.store.counts()["anomalies"] == (votes if kept == "full" else 0)

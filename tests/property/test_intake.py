@@ -200,6 +200,33 @@ def test_however_a_stream_is_cut_the_same_comes_out(
 
 
 @settings(max_examples=300, deadline=None)
+@given(st.data(), lines_of, st.lists(st.sampled_from([b"{", b"{\xff", b"{} {}", b'{"a":NaN}'])))
+def test_messages_taken_together_are_as_if_taken_one_by_one(
+    data: st.DataObject, lines: list[bytes], broken: list[bytes]
+) -> None:
+    bodies = data.draw(st.permutations([*lines, *broken]))
+    gaps = [data.draw(st.integers(1, 5)) for _ in bodies]
+    times = [data.draw(st.integers(T0, T0 + 10**12)) for _ in bodies]
+    offset = 100 + np.cumsum(np.array(gaps, np.int64))
+    each, refused = INTAKE.take_each(bodies, offset=offset, received_at=np.array(times, np.int64))
+    ones = [
+        INTAKE.take(body, offset=int(offset[i]), received_at=times[i], record=True)[:2]
+        for i, body in enumerate(bodies)
+    ]
+    assert canonical(each.events) == b"".join(canonical(batch.events) for batch, _ in ones)
+    keys = [each.keys[code] for code in each.key.tolist()]
+    assert keys == [batch.keys[code] for batch, _ in ones for code in batch.key.tolist()]
+    for name in COLUMNS:
+        expected = np.concatenate([getattr(batch, name) for batch, _ in ones] or [[]])
+        np.testing.assert_array_equal(
+            getattr(each, name), expected.reshape(getattr(each, name).shape)
+        )
+    assert [(one.position, one.code, one.path) for one in refused] == [
+        (number, one.code, one.path) for number, (_, found) in enumerate(ones) for one in found
+    ]
+
+
+@settings(max_examples=300, deadline=None)
 @given(lines_of)
 def test_lines_and_an_array_of_the_same_events_give_the_same(lines: list[bytes]) -> None:
     if not lines:

@@ -36,11 +36,12 @@ class Reader:
     """
 
     def __init__(self, event: type[Any], prompt: type[Any], response: type[Any]) -> None: ...
-    def read(self, events: list[Any], now: int) -> Columns:
+    def read(self, events: list[Any], now: int, each: NDArray[np.int64] | None = None) -> Columns:
         """Bring events into the nested form, in place, and return their columns.
 
-        An absent timestamp counts as `now` (microseconds since 1970), or is a fault where that is
-        negative.  Raises ValueError above 524,288 events, TypeError for any other class.
+        An absent timestamp counts as `now`, or what `each` says of its row (microseconds since
+        1970), or is a fault where that is negative.  Raises ValueError above 524,288 events,
+        TypeError for any other class.
         """
 
     def redact(

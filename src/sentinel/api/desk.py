@@ -39,7 +39,8 @@ class Desk(Struct, frozen=True, kw_only=True):
     """Body and content encoding; returns a receipt when it is durable, or raises JournalFull."""
     take_otlp: Callable[[Signal, bytes, str | None, bool], Awaitable[Any]]
     """The same of traces, logs or metrics; whether the body is JSON."""
-    act: Callable[[Control], Awaitable[list[Any]]]
+    act: Callable[[Control], Awaitable[list[Any] | None]]
+    """What it did; None: it is in the log, and another process does it."""
     telemetry: Callable[..., Page[StoredEvent]]
     anomalies: Callable[..., Page[Anomaly]]
     incidents: Callable[..., Page[Incident]]

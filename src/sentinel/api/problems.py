@@ -8,7 +8,14 @@ from litestar.exceptions import HTTPException, ValidationException
 from msgspec import Struct
 
 from sentinel.api.headers import HEADERS
-from sentinel.errors import JournalFull, QueryError, SentinelError, StateError, StoreBusy
+from sentinel.errors import (
+    BrokerError,
+    JournalFull,
+    QueryError,
+    SentinelError,
+    StateError,
+    StoreBusy,
+)
 from sentinel.vitals.logs import log
 
 MEDIA_TYPE = "application/problem+json"
@@ -95,7 +102,7 @@ def of_ours(_request: Request[Any, Any, Any], error: SentinelError) -> Response[
 
 def problem_of(error: SentinelError) -> Problem:
     """Return an error of ours as a problem."""
-    if isinstance(error, (JournalFull, StateError, StoreBusy)):
+    if isinstance(error, (BrokerError, JournalFull, StateError, StoreBusy)):
         return problem(503, error.code, str(error))
     if isinstance(error, QueryError):
         return problem(400, error.code, str(error))

@@ -23,7 +23,7 @@ class SeriesRecord(NamedTuple):
 
 
 class Loaded(Struct, frozen=True, kw_only=True):
-    """What the file holds beside the series and the outbox."""
+    """What is kept beside the series and the outbox."""
 
     next_offset: int
     """The position of the last commit."""
@@ -31,3 +31,23 @@ class Loaded(Struct, frozen=True, kw_only=True):
     """None: no sweep brought one yet."""
     epoch: int
     """Ours."""
+
+
+class Attempt(Struct, frozen=True):
+    """Where judging went on, and how often, before anything beyond was committed."""
+
+    offset: int
+    count: int
+
+
+class Seen(Struct, frozen=True, kw_only=True):
+    """A state as somebody sees it who does not own it."""
+
+    next_offset: int
+    """The position of the last commit."""
+    shared: bytes | None
+    """As the last sweep left it; None: none brought one yet."""
+    series: list[SeriesRecord]
+    """As the same sweep left them; those that are damaged are left out."""
+    epoch: int
+    """Of the owner."""

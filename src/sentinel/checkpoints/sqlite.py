@@ -14,22 +14,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Self
 
-from sentinel.checkpoints.rows import Loaded, OutboxRow, SeriesRecord
+from sentinel.checkpoints.contract import go_on
+from sentinel.checkpoints.rows import Attempt, Loaded, OutboxRow, SeriesRecord
 from sentinel.checkpoints.sqlite_schema import FORMAT_VERSION, PRAGMAS, TABLES
 from sentinel.errors import Fenced, ForeignState, Gap, StateError, TornState
 
 __all__ = ["CRASH_POINTS", "Checkpoint", "Loaded", "OutboxRow", "SeriesRecord"]
 
-CRASH_POINTS: Final = ("commit", "sweep", "delivered")
+CRASH_POINTS: Final = ("commit", "sweep", "delivered", "attempt")
 """Each before its COMMIT."""
 BUSY_SECONDS: Final = 5
 """How long to wait for another process, which can only be an owner on its way out."""
+OLDEST_ROWS: Final = (
+    "SELECT id, destination, body, crc FROM outbox WHERE destination = ? ORDER BY number LIMIT ?"
+)
 PAGE_ROWS: Final = 256
 """Series read at once: 2 to 4 MB, and the lock is free in between."""
-
-
-def _go_on(_: str) -> None:
-    """Pass a crash point."""
 
 
 class Checkpoint:
@@ -51,7 +51,7 @@ class Checkpoint:
         self._database = database
         self._lock = threading.Lock()
         self._outbox_bytes = 0
-        self._crash_point: Callable[[str], None] = _go_on
+        self._crash_point: Callable[[str], None] = go_on
 
     @classmethod
     def open(
@@ -59,7 +59,7 @@ class Checkpoint:
         path: Path,
         *,
         log_id: str,
-        crash_point: Callable[[str], None] = _go_on,
+        crash_point: Callable[[str], None] = go_on,
     ) -> Self:
         """Open or make the file and raise the fence.
 
@@ -73,7 +73,7 @@ class Checkpoint:
         ForeignState
             It is the state of another log or of another format; the fence is as it was.
         """
-        with _translated(path):
+        with translated(path):
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             # Made by us, because SQLite would let everybody read it.
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
@@ -90,7 +90,7 @@ class Checkpoint:
         return checkpoint
 
     def _raise_fence(self) -> None:
-        with _translated(self.path):
+        with translated(self.path):
             for pragma in PRAGMAS:
                 self._database.execute(pragma).fetchall()
             mode = self._database.execute("PRAGMA journal_mode = WAL").fetchone()[0]
@@ -163,6 +163,7 @@ class Checkpoint:
             if next_offset < base or stands not in (None, base):
                 raise Gap(f"{self.path}: stands at {stands}, commit of {base} to {next_offset}")
             database.execute("UPDATE stand SET next_offset = ?", (next_offset,))
+            database.execute("DELETE FROM attempt WHERE offset < ?", (next_offset,))
             for row in outbox:
                 cursor = database.execute(
                     "INSERT INTO outbox (id, destination, body, crc) VALUES (?, ?, ?, ?)"
@@ -259,11 +260,7 @@ class Checkpoint:
     def outbox(self, destination: str, limit: int) -> list[OutboxRow]:
         """Return the rows of a destination that wait longest, in order of their commits."""
         with self._transaction() as database:
-            rows = database.execute(
-                "SELECT id, destination, body, crc FROM outbox WHERE destination = ?"
-                " ORDER BY number LIMIT ?",
-                (destination, limit),
-            ).fetchall()
+            rows = database.execute(OLDEST_ROWS, (destination, limit)).fetchall()
         return [
             OutboxRow(name, to, self._whole(body, crc, f"outbox row {name}"))
             for name, to, body, crc in rows
@@ -289,6 +286,26 @@ class Checkpoint:
                     removed += row[1]
         self._outbox_bytes -= removed
 
+    # Positions that stop the process
+
+    def attempt(self, offset: int) -> int:
+        """Take note that judging goes on at a position; return how often it did so far."""
+        with self._writing("attempt") as database:
+            database.execute(
+                "INSERT INTO attempt (only, offset, count) VALUES (1, ?, 1)"
+                " ON CONFLICT (only) DO UPDATE SET"
+                " count = IIF(offset = excluded.offset, count, 0) + 1, offset = excluded.offset",
+                (offset,),
+            )
+            count: int = database.execute("SELECT count FROM attempt").fetchone()[0]
+        return count
+
+    def attempted(self) -> Attempt | None:
+        """Return the last note that no commit has passed."""
+        with self._transaction() as database:
+            row = database.execute("SELECT offset, count FROM attempt").fetchone()
+        return None if row is None else Attempt(*row)
+
     def close(self) -> None:
         """Let go of the file."""
         with self._lock:
@@ -299,7 +316,7 @@ class Checkpoint:
     @contextmanager
     def _transaction(self, kind: str = "DEFERRED") -> Iterator[sqlite3.Connection]:
         """Run a transaction, to read unless it is an IMMEDIATE one."""
-        with self._lock, _translated(self.path):
+        with self._lock, translated(self.path):
             self._database.execute(f"BEGIN {kind}")
             try:
                 yield self._database
@@ -319,13 +336,18 @@ class Checkpoint:
             self._crash_point(point)
 
     def _whole(self, blob: bytes, crc: int, what: str) -> bytes:
-        if zlib.crc32(blob) != crc:
-            raise TornState(f"{self.path}: the checksum of {what} differs")
-        return blob
+        return whole(self.path, blob, crc, what)
+
+
+def whole(path: Path, blob: bytes, crc: int, what: str) -> bytes:
+    """Return a blob whose checksum is as it was written; `TornState` where it is not."""
+    if zlib.crc32(blob) != crc:
+        raise TornState(f"{path}: the checksum of {what} differs")
+    return blob
 
 
 @contextmanager
-def _translated(path: Path) -> Iterator[None]:
+def translated(path: Path) -> Iterator[None]:
     """Turn what SQLite and the disk raise into errors of ours."""
     try:
         yield

@@ -30,6 +30,11 @@ TABLES: Final = (
     " only INTEGER PRIMARY KEY CHECK (only = 1),"
     " crc INTEGER NOT NULL,"
     " body BLOB NOT NULL)",
+    # At most one row: where judging went on, and nothing beyond was committed yet.
+    "CREATE TABLE IF NOT EXISTS attempt ("
+    " only INTEGER PRIMARY KEY CHECK (only = 1),"
+    " offset INTEGER NOT NULL,"
+    " count INTEGER NOT NULL)",
     "CREATE TABLE IF NOT EXISTS series ("
     " name BLOB NOT NULL UNIQUE,"
     " offset INTEGER NOT NULL,"

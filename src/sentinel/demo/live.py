@@ -63,7 +63,7 @@ class Demo:
             calls += (await service.ingest.take(body, None)).accepted
         await self._judged(service)
         show.begin(calls, time.monotonic() - began, str(self._folder))
-        votes = service.engine.votes
+        votes = service.owner.votes
         service.ticking = True
         watching = asyncio.create_task(self._watch(service))
         sent = await self._send(traffic, url)
@@ -74,7 +74,7 @@ class Demo:
             await watching
         outcome = compare(traffic, show.opened)
         self._wrong = bool(outcome.missed or outcome.false)
-        show.summarise(outcome, sent, service.engine.votes - votes)
+        show.summarise(outcome, sent, service.owner.votes - votes)
         await asyncio.to_thread(service.store.flush, _PATIENCE_SECONDS)
         self._asked = await asyncio.to_thread(_incident_ids, url)
 
@@ -103,7 +103,7 @@ class Demo:
     async def _judged(self, service: Service) -> None:
         """Wait until everything that is durable has been judged."""
         deadline = time.monotonic() + _PATIENCE_SECONDS
-        while service.engine.judged_to < service.journal.next_offset:
+        while service.owner.judged_to < service.journal.next_offset:
             if time.monotonic() > deadline:
                 raise InputError("demo: the engine does not keep up")
             await asyncio.sleep(0.02)

@@ -61,11 +61,12 @@ class Gate:
         self._refuses = settings.on_limit == "refuse"
 
     def check(
-        self, columns: Columns, received_at: int | None
+        self, columns: Columns, received_at: int | NDArray[np.int64] | None
     ) -> tuple[NDArray[np.uint8], list[Refusal]]:
         """Return which rows lie outside a limit, and which are refused, by row.
 
-        `received_at` is in microseconds since 1970; None = replay, where nothing is in the future.
+        `received_at` is in microseconds since 1970, of all or of each row; None = replay, where
+        nothing is in the future.
         Latencies under their minimum become NaN in the columns, with the rate that hangs on them.
         """
         refused: list[Refusal] = []

@@ -33,8 +33,9 @@ _encoder: Final = msgspec.json.Encoder()
 class Origin(NamedTuple):
     """Where events come from: what gives them their position, their time and their ids."""
 
-    offset: int
-    received_at: int | None
+    offset: int | NDArray[np.int64]
+    """Of the body, or of each input."""
+    received_at: int | NDArray[np.int64] | None
     tenant: str
     record: bool
     fresh_id: Callable[[], str] | None
@@ -112,6 +113,37 @@ class Intake:
             rejections = sorted(rejections + refused, key=lambda rejection: rejection.position)
         return batch, rejections, decoded.inputs
 
+    def take_each(
+        self,
+        bodies: Sequence[bytes],
+        *,
+        offset: NDArray[np.int64],
+        received_at: NDArray[np.int64],
+        tenant: str = "default",
+    ) -> tuple[Batch, list[Rejection]]:
+        """Take bodies that are one event on one line, each a record of a log at its own position.
+
+        What comes out is what `take` gives for one after the other, at a fraction of the cost; the
+        position of a rejection is the ordinal of its body.
+
+        Parameters
+        ----------
+        offset : int64[n]
+        received_at : int64[n], nanoseconds since 1970 UTC
+
+        Raises
+        ------
+        ValueError
+            A body is not one line.
+        """
+        decoded = self._decoder.decode(b"\n".join(bodies), lines=True)
+        if decoded.inputs != len(bodies):
+            raise ValueError(f"expected {len(bodies)} lines, got {decoded.inputs}")
+        where = Origin(offset, received_at, tenant, True, None)
+        batch, refused = self._settle(decoded.events, decoded.positions, where)
+        rejections = decoded.rejections + refused
+        return batch, sorted(rejections, key=lambda rejection: rejection.position)
+
     def admit(
         self,
         events: list[Event],
@@ -144,28 +176,34 @@ class Intake:
     def _settle(
         self, events: list[Event], positions: list[int] | None, where: Origin
     ) -> tuple[Batch, list[Rejection]]:
-        now = -1 if where.received_at is None else where.received_at // 1000
-        columns = self._reader.read(events, now)
-        over_limit, refused = self._gate.check(columns, now if now >= 0 else None)
+        ordinal = np.arange(len(events)) if positions is None else np.array(positions, np.int64)
+        received_at: int | NDArray[np.int64] | None = None
+        if isinstance(where.received_at, np.ndarray):
+            received_at = where.received_at[ordinal] // 1000
+            columns = self._reader.read(events, -1, received_at)
+        else:
+            received_at = None if where.received_at is None else where.received_at // 1000
+            columns = self._reader.read(events, -1 if received_at is None else received_at)
+        over_limit, refused = self._gate.check(columns, received_at)
         if not is_name(where.tenant):
             refused = [Refusal(row, "bad_name", "tenant") for row in range(len(events))]
-        ordinal = np.arange(len(events)) if positions is None else np.array(positions, np.int64)
-        rejections = _rejections(refused, ordinal + (0 if where.record else where.offset))
+        rejections = _rejections(refused, ordinal if where.record else ordinal + where.offset)
         if refused:
             keep = np.ones(len(events), np.bool_)
             keep[[refusal.row for refusal in refused]] = False
             events = [events[row] for row in np.flatnonzero(keep)]
             columns = _kept(columns, keep)
             ordinal, over_limit = ordinal[keep], over_limit[keep]
+            if isinstance(received_at, np.ndarray):
+                received_at = received_at[keep]
         n = len(events)
-        offset = np.full(n, where.offset) if where.record else ordinal + where.offset
-        index = np.arange(n, dtype=np.int32) if where.record else np.zeros(n, np.int32)
+        offset, index = _places(where, ordinal)
         redacted: Counter[str] = Counter()
         self._identify(events, columns, (offset, index), where.fresh_id, redacted)
         self._redactor.redact(events, redacted)
         finish, user, session = self._marker.read(events)
         time = columns.time * 1000
-        received = time if where.received_at is None else np.full(n, now * 1000)
+        received = time if received_at is None else np.broadcast_to(received_at, n) * 1000
         batch = Batch(
             events=events,
             keys=[Key(where.tenant, *key) for key in columns.keys],
@@ -208,6 +246,18 @@ class Intake:
             else:
                 event.event_id = self._redactor.clean_id(event.event_id, redacted)
             columns.id_high[row], columns.id_low[row] = bits_of(event.event_id)
+
+
+def _places(
+    where: Origin, ordinal: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Return offset and index of the inputs that were accepted."""
+    n = len(ordinal)
+    if isinstance(where.offset, np.ndarray):
+        return where.offset[ordinal], np.zeros(n, np.int32)
+    if where.record:
+        return np.full(n, where.offset), np.arange(n, dtype=np.int32)
+    return ordinal + where.offset, np.zeros(n, np.int32)
 
 
 def _rejections(refused: list[Refusal], position: NDArray[np.int64]) -> list[Rejection]:

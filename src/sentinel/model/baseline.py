@@ -1,5 +1,7 @@
 """A baseline as readers see it: the summary of one series' window."""
 
+from datetime import datetime
+
 from msgspec import Struct
 
 
@@ -23,6 +25,8 @@ class BaselineSummary(Struct, frozen=True):
     evidence: str | None
     """`armed`, or how far the tests of this metric are: `learning 37/100`; None where there are
     none."""
+    as_of: datetime | None = None
+    """T at which another process kept it; None: it is as of now."""
 
     def names(self) -> tuple[str, ...]:
         """Return what names the series."""

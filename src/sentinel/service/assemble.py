@@ -1,74 +1,41 @@
 """Who holds whom: the one place where settings become running parts."""
 
 import asyncio
-import os
-import secrets
 import time
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from sentinel.alerting import Grouper
-from sentinel.api.desk import Component, Desk
+from sentinel.api.desk import Component
 from sentinel.channels.log import LogChannel
-from sentinel.checkpoints.sqlite import Checkpoint
 from sentinel.engine import Partition
 from sentinel.errors import StateError
 from sentinel.intake import Intake
+from sentinel.model.baseline import BaselineSummary
 from sentinel.model.control import Control
-from sentinel.model.incident import Incident
-from sentinel.service.engine_loop import EngineLoop, Parts
+from sentinel.model.incident import IncidentEvent
+from sentinel.service.engine_loop import EngineLoop
 from sentinel.service.ingest import Ingest
-from sentinel.service.recovery import Recovered, judge_again, restore
+from sentinel.service.outlet import ToChannels
+from sentinel.service.owner import Owner, Parts
+from sentinel.service.recovery import Recovered, Restored, judge_again, restore
 from sentinel.service.relay import Relay
-from sentinel.service.stream import Hub
+from sentinel.service.running import Running, privacy_key
+from sentinel.service.state_place import state_place
 from sentinel.settings import Settings
 from sentinel.settings.middle import engine_rules, grouping_rules, intake_settings
 from sentinel.sources.journal import Appended, Journal
-from sentinel.stores.duckdb import DuckDbStore
-from sentinel.stores.queries import IncidentFilter
-from sentinel.vitals.inventory import Vitals
 from sentinel.vitals.logs import log
 
-KEY_FILE = "privacy.key"
 WAITING_EVENTS_MAX = 200_000
 """Durable and not judged yet, about 120 MB; more is refused with 503."""
 
 
-def privacy_key(folder: Path) -> bytes:
-    """Return the key of pseudonyms, made once and kept where only its owner can read it."""
-    path = folder / KEY_FILE
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        key = secrets.token_bytes(32)
-        beside = path.with_suffix(".new")
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(key)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-        return key
-
-
-class Service:
+class Service(Running):
     """Everything that runs in one process, in embedded mode."""
 
-    def __init__(self, settings: Settings, *, crash_point: Callable[[str], None]) -> None:
-        self.settings = settings
-        self.vitals = Vitals()
-        self.failure: asyncio.Event = asyncio.Event()
-        """Set when the process cannot go on: what is kept on disk is for the next one."""
-        self._loop = asyncio.get_running_loop()
-        self._crash_point = crash_point
-        self.ticking = True
-        """Whether time passes in the log when nothing comes."""
-        self._draining = False
-        self._recovered = False
-        self._folder = Path(settings.data_dir)
+    _recovered = False
 
     def open(self) -> Recovered:
         """Open what is on disk, take up the last state, judge again what came after it.
@@ -89,44 +56,36 @@ class Service:
             crash_point=crash_point,
         )
         log_id = self.journal.log_id
-        key = privacy_key(self._folder)
+        key = privacy_key(settings)
         intake_rules = intake_settings(settings)
-        self.checkpoint = Checkpoint.open(
-            self._folder / "checkpoint.sqlite", log_id=log_id, crash_point=crash_point
-        )
-        self.store = DuckDbStore(
-            self._folder / "sentinel.duckdb",
-            log_id=log_id,
-            query_timeout_secs=settings.api.timeout_secs,
-            on_failure=self._store_failed,
-            crash_point=crash_point,
-        )
-        self.store.open()
+        self.checkpoints, name = state_place(settings, log_id)
+        self.checkpoint = self.checkpoints.open(name, log_id=log_id, crash_point=crash_point)
+        self._open_store(log_id)
         partition = Partition(engine_rules(settings), log_id)
-        grouper = Grouper(grouping_rules(settings))
-        told_until, stored_to = restore(self.checkpoint, partition, grouper, self.journal)
-        self._look_for_gap(stored_to)
         channel = LogChannel()
-        self.hub = Hub(self.vitals)
-        self.engine = EngineLoop(
+        outlet = ToChannels(Grouper(grouping_rules(settings)), [channel.name], self.vitals)
+        restored = restore(self.checkpoint, partition, outlet, self.journal)
+        self._say_what_is_lost(restored, partition.next_offset)
+        self.engine = EngineLoop(self.vitals, failed=self.fail)
+        self.owner = Owner(
             Parts(
                 partition=partition,
-                grouper=grouper,
+                outlet=outlet,
                 checkpoint=self.checkpoint,
-                store=self.store,
+                store=self.store.log(log_id),
                 vitals=self.vitals,
-                destinations=[channel.name],
                 votes_of_incidents_only=settings.storage.anomalies == "incidents",
-                told_until=told_until,
+                told_until=restored.told_until,
             ),
             snapshot_secs=settings.detection.baseline.update_interval_secs,
             publish=self.hub.publish,
             committed=lambda: self._relay.wake() if self._relay is not None else None,
-            failed=self.fail,
         )
+        self.engine.own(self.owner)
         # What is in the journal was accepted under the rules of its day: nothing is refused now.
         again = msgspec.structs.replace(intake_rules, on_limit="flag")
-        recovered = judge_again(self.engine, self.journal, Intake(again, key=key, log_id=log_id))
+        accepted = Intake(again, key=key, log_id=log_id)
+        recovered = judge_again(self.owner, self.store, self.journal, accepted)
         self._relay = Relay(self.checkpoint, channel, self.vitals, crash_point=crash_point)
         self.ingest = Ingest(
             Intake(intake_rules, key=key, log_id=log_id),
@@ -140,13 +99,15 @@ class Service:
         self._recovered = True
         return recovered
 
-    def _look_for_gap(self, stored_to: int) -> None:
-        """Say so where the store lacks rows that it had: somebody put an older file there."""
-        if self.store.cursor < stored_to:
+    def _say_what_is_lost(self, restored: Restored, begin: int) -> None:
+        """Say so where there is no state any more, or the store lacks rows that it had."""
+        if restored.is_cold:
+            self.vitals.state_cold_starts.inc()
+            log.error("state.cold_start", judged_from=begin, kept=self.settings.checkpoint.type)
+        rows_to, expected = self.store.cursor, restored.stored_to
+        if rows_to < expected:
             self.vitals.storage_gaps.inc()
-            log.error(
-                "store.older_than_state", rows_to=self.store.cursor, rows_expected_to=stored_to
-            )
+            log.error("store.older_than_state", rows_to=rows_to, rows_expected_to=expected)
 
     async def configure(self, settings: Settings) -> None:
         """Judge and group by the rules of these settings, from a record of the log on."""
@@ -161,15 +122,10 @@ class Service:
 
     async def agree(self) -> None:
         """Write the rules into the log where it does not have them: it can be judged without us."""
-        parts = self.engine.parts
+        parts = self.owner.parts
         wanted = (engine_rules(self.settings), grouping_rules(self.settings))
-        if self.journal.next_offset == 0 or (parts.partition.rules, parts.grouper.rules) != wanted:
+        if self.journal.next_offset == 0 or (parts.partition.rules, parts.outlet.rules) != wanted:
             await self.configure(self.settings)
-
-    def fail(self, error: BaseException) -> None:
-        """Take note that the process cannot go on; from any thread."""
-        log.error("service.failed", error=f"{type(error).__name__}: {error}")
-        self._loop.call_soon_threadsafe(self.failure.set)
 
     def _overload(self) -> str:
         """Return why nothing more can be taken for now, or an empty text."""
@@ -186,14 +142,10 @@ class Service:
     # From the journal's thread
 
     def _durable(self, appended: list[Appended]) -> None:
-        self.engine.put(self.ingest.durable(appended))
+        self.engine.put(self.owner, self.ingest.durable(appended))
 
     def _refused(self, tokens: list[Any], error: Exception) -> None:
         self.ingest.refused(tokens, error)
-
-    def _store_failed(self, error: Exception) -> None:
-        self.vitals.storage_errors.inc()
-        log.error("store.write_failed", error=str(error))
 
     # Tasks of the event loop
 
@@ -218,9 +170,11 @@ class Service:
 
     async def _clean_up(self) -> None:
         retention = self.settings.journal
+        keep_next = 0
         while True:
             await asyncio.sleep(30.0)
-            keep_from = min(self.engine.snapshot_at, self.store.cursor)
+            # As of 30 s ago: a Redis may lose its last second, and a snapshot with it.
+            keep_from, keep_next = keep_next, min(self.owner.snapshot_at, self.store.cursor)
             try:
                 await asyncio.to_thread(
                     self.journal.retain,
@@ -232,58 +186,30 @@ class Service:
             except StateError as error:
                 log.error("journal.not_trimmed", error=str(error))
 
-    def drain(self) -> None:
-        """Stop saying that traffic should come here."""
-        self._draining = True
-
     def close(self) -> None:
         """Make durable what waits, judge it, keep the state, and let everything go."""
         self.journal.close()
         if not self.engine.stop(timeout=15):
             raise StateError("the engine did not come to an end; the journal has everything")
-        self.store.close()
+        self.answers.close()
         if self._relay is not None:
             while self._relay.drain():
                 pass
         self.checkpoint.close()
+        self.checkpoints.close()
 
     # What the routes ask
 
-    def desk(self) -> Desk:
-        """Return the service as the routes see it."""
-        return Desk(
-            take=self.ingest.take,
-            take_otlp=self.ingest.take_otlp,
-            act=self.ingest.act,
-            telemetry=self.store.telemetry,
-            anomalies=self.store.anomalies,
-            incidents=self._incidents,
-            incident=self._incident,
-            baselines=self.engine.parts.partition.baselines,
-            follow=self.hub.follow,
-            components=self._components,
-            exposition=self.vitals.exposition,
-            body_bytes_max=self.settings.api.max_body_size,
-        )
+    async def act(self, control: Control) -> list[IncidentEvent] | None:
+        """Ask something of the engine, as a record of the journal; returns what it did."""
+        return await self.ingest.act(control)
 
-    def _incidents(self, chosen: IncidentFilter, *, limit: int, cursor: str | None) -> Any:
-        """Return stored incidents, those that are open as they stand in this moment."""
-        page = self.store.incidents(chosen, limit=limit, cursor=cursor)
-        standing = self.engine.open_incidents
-        stored = [msgspec.json.decode(row, type=Incident) for row in page.rows]
-        rows = [standing.get(incident.id, incident) for incident in stored]
-        if chosen.state is not None:
-            rows = [incident for incident in rows if incident.state == chosen.state]
-        return msgspec.structs.replace(page, rows=rows)
+    def baselines(self) -> list[BaselineSummary]:
+        """Return a summary of every series."""
+        return self.owner.parts.partition.baselines()
 
-    def _incident(self, incident_id: str) -> Incident | None:
-        standing = self.engine.open_incidents.get(incident_id)
-        if standing is not None:
-            return standing
-        stored = self.store.incident(incident_id)
-        return None if stored is None else msgspec.json.decode(stored, type=Incident)
-
-    def _components(self) -> dict[str, Component]:
+    def components(self) -> dict[str, Component]:
+        """Return what has to be well for the process to be ready."""
         return {
             "recovery": Component(self._recovered),
             "journal": Component(not self.journal.broken and not self._draining),

@@ -1,4 +1,4 @@
-"""From a body to a durable record: intake, then the journal, then the answer."""
+"""From a body to a durable record: intake, then the log, then the answer."""
 
 import asyncio
 import time
@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import msgspec
 from msgspec import Struct
@@ -16,8 +16,8 @@ from sentinel.intake import Intake, OtlpDecoder, Signal, inflate
 from sentinel.model.batch import NOTHING, Batch, Rejection
 from sentinel.model.control import Control
 from sentinel.model.incident import IncidentEvent
-from sentinel.service.engine_loop import Work
-from sentinel.sources.journal import CONTROL, EVENTS, TICK, Appended, Journal
+from sentinel.service.work import Work
+from sentinel.sources.journal import CONTROL, EVENTS, TICK, Appended
 from sentinel.vitals.inventory import Vitals
 
 NS = 1_000_000_000
@@ -47,7 +47,7 @@ _Decode = Callable[[bytes, int, str], _Taken]
 """An inflated body, when it was received, and for whom."""
 
 
-class _Token(Struct):
+class Token(Struct):
     """What waits for a record to become durable."""
 
     batch: Batch | None
@@ -55,8 +55,17 @@ class _Token(Struct):
     done: Callable[[list[IncidentEvent]], None] | None = None
 
 
+class Log(Protocol):
+    """Where records become durable: a journal, or a topic."""
+
+    def append(
+        self, kind: int, payload: bytes, *, received_at: int, tenant: str, token: Token
+    ) -> None:
+        """Hand over a record; what becomes of it is told by its token."""
+
+
 class Ingest:
-    """Takes bodies on the event loop's thread; the journal's thread passes on what is durable.
+    """Takes bodies on the event loop's thread; the log's thread passes on what is durable.
 
     `overload` says why nothing more can be taken for now, or "".
     """
@@ -64,7 +73,7 @@ class Ingest:
     def __init__(
         self,
         intake: Intake,
-        journal: Journal,
+        journal: Log,
         vitals: Vitals,
         *,
         body_bytes_max: int,
@@ -122,7 +131,7 @@ class Ingest:
         for kind, count in taken.batch.redacted.items():
             self._vitals.redactions.labels(kind.lower()).inc(count)
         if len(taken.batch):
-            token = _Token(taken.batch, self._loop.create_future())
+            token = Token(taken.batch, self._loop.create_future())
             self._append(EVENTS, taken.payload, received_at, tenant, token)
             assert token.future is not None, "made above"
             await token.future
@@ -141,7 +150,7 @@ class Ingest:
         def done(happened: list[IncidentEvent]) -> None:
             self._loop.call_soon_threadsafe(_give, answer, happened)
 
-        token = _Token(None, self._loop.create_future(), done)
+        token = Token(None, self._loop.create_future(), done)
         self._append(CONTROL, msgspec.json.encode(control), time.time_ns(), "default", token)
         assert token.future is not None, "made above"
         await token.future
@@ -152,7 +161,7 @@ class Ingest:
         if time.monotonic() - self.last_append < 1.0:
             return
         try:
-            self._append(TICK, b"", time.time_ns(), "default", _Token(None, None))
+            self._append(TICK, b"", time.time_ns(), "default", Token(None, None))
         except (JournalFull, StateError):
             # There is no room for it, or the journal is at its end: the next tick says the same.
             self._vitals.journal_errors.inc()
@@ -197,7 +206,7 @@ class Ingest:
         return _Taken(batch, rejections, payload, decoded.outcomes)
 
     def _append(
-        self, kind: int, payload: bytes, received_at: int, tenant: str, token: _Token
+        self, kind: int, payload: bytes, received_at: int, tenant: str, token: Token
     ) -> None:
         self._journal.append(kind, payload, received_at=received_at, tenant=tenant, token=token)
         self.last_append = time.monotonic()
@@ -210,7 +219,7 @@ class Ingest:
         self._loop.call_soon_threadsafe(_resolve, futures)
         work = []
         for item in appended:
-            token: _Token = item.token
+            token: Token = item.token
             batch = token.batch
             if batch is not None:
                 batch = batch.moved_to(item.offset)
@@ -227,7 +236,14 @@ class Ingest:
             )
         return work
 
-    def refused(self, tokens: list[_Token], error: Exception) -> None:
+    def settled(self, token: Token, error: Exception | None) -> None:
+        """Answer somebody whose record the brokers have, or could not take."""
+        if error is not None:
+            self.refused([token], error)
+        elif token.future is not None:
+            self._loop.call_soon_threadsafe(_resolve, [token.future])
+
+    def refused(self, tokens: list[Token], error: Exception) -> None:
         """Tell everybody whose record could not be made durable."""
         self._vitals.journal_errors.inc(len(tokens))
         futures = [token.future for token in tokens if token.future is not None]

@@ -11,16 +11,19 @@ from typing import NamedTuple
 import msgspec
 from msgspec import Struct
 
-from sentinel.alerting import Grouper
-from sentinel.checkpoints.sqlite import Checkpoint
+from sentinel.checkpoints.contract import Checkpoint
 from sentinel.engine import Partition
 from sentinel.errors import ForeignState, Gap
 from sentinel.intake import Intake
 from sentinel.replay.records import batch_of
-from sentinel.service.engine_loop import ROUND_EVENTS, EngineLoop, Work
+from sentinel.service.engine_loop import ROUND_EVENTS
+from sentinel.service.outlet import Outlet
+from sentinel.service.owner import Owner
 from sentinel.service.snapshot import Shared
+from sentinel.service.work import Work
 from sentinel.sources.journal import CONTROL, EVENTS, Journal
 from sentinel.sources.segments import Record
+from sentinel.stores.duckdb import DuckDbStore
 
 STORE_PAUSE_SECONDS = 0.02
 """What is judged again comes faster than the store writes: rows that wait are memory."""
@@ -43,17 +46,45 @@ class Restored(NamedTuple):
     """Offsets below this were committed: their alerts are in the outbox."""
     stored_to: int
     """The store has the rows below this, if its file is the one that the snapshot knew."""
+    is_cold: bool
+    """There is no state, and never was any where it is looked for."""
 
 
 def restore(
-    checkpoint: Checkpoint, partition: Partition, grouper: Grouper, journal: Journal
+    checkpoint: Checkpoint, partition: Partition, outlet: Outlet, journal: Journal
 ) -> Restored:
-    """Take up the last snapshot.
+    """Take up the last snapshot, of a log that is a journal; without any, begin where that does.
 
     Raises
     ------
     StateError
         It is torn, or of another log, or the journal does not reach it.
+    """
+    restored = take_up(checkpoint, partition, outlet)
+    if checkpoint.load() is None:
+        partition.pass_over(journal.first_offset)
+    begin, committed_to = partition.next_offset, restored.told_until
+    if begin < journal.first_offset:
+        raise Gap(
+            f"the journal begins at {journal.first_offset:,}, the state stands at {begin:,}",
+            "what lies between is lost; move the folder's state aside to start cold",
+        )
+    if journal.next_offset < max(begin, committed_to):
+        raise Gap(
+            f"the journal ends at {journal.next_offset:,}, the state stands at "
+            f"{max(begin, committed_to):,}",
+            "the journal lost records that were judged; restore it, or start cold",
+        )
+    return restored._replace(is_cold=restored.is_cold and journal.next_offset > 0)
+
+
+def take_up(checkpoint: Checkpoint, partition: Partition, outlet: Outlet) -> Restored:
+    """Take up the last snapshot.
+
+    Raises
+    ------
+    StateError
+        It is torn, or of another log.
     """
     loaded = checkpoint.load()
     stored_to = 0
@@ -72,48 +103,36 @@ def restore(
         gone = {one.name for one in series} - partition.names()
         if gone:
             checkpoint.sweep([], sorted(gone))
-        grouper.restore(shared.grouping)
-        grouper.configure(msgspec.json.encode(shared.grouping_rules))
+        outlet.restore(shared.grouping)
+        outlet.configure(msgspec.json.encode(shared.grouping_rules))
         stored_to = shared.stored_to
-    begin, committed_to = partition.next_offset, checkpoint.committed_to()
-    if begin < journal.first_offset:
-        raise Gap(
-            f"the journal begins at {journal.first_offset:,}, the state stands at {begin:,}",
-            "what lies between is lost; move the folder's state aside to start cold",
-        )
-    if journal.next_offset < max(begin, committed_to):
-        raise Gap(
-            f"the journal ends at {journal.next_offset:,}, the state stands at "
-            f"{max(begin, committed_to):,}",
-            "the journal lost records that were judged; restore it, or start cold",
-        )
-    return Restored(committed_to, stored_to)
+    # Who died before its first commit has left its epoch.
+    is_cold = loaded is None and checkpoint.epoch == 1
+    return Restored(checkpoint.committed_to(), stored_to, is_cold)
 
 
-def judge_again(loop: EngineLoop, journal: Journal, intake: Intake) -> Recovered:
-    """Judge what the journal holds after the snapshot; before the loop's thread starts."""
-    begin = loop.parts.partition.next_offset
-    told_until = loop.parts.told_until
+def judge_again(owner: Owner, store: DuckDbStore, journal: Journal, intake: Intake) -> Recovered:
+    """Judge what the journal holds after the snapshot; before the engine's thread starts."""
+    begin, told_until = owner.judged_to, owner.parts.told_until
     count = 0
-    store = loop.parts.store
-    for round_ in _rounds(journal, intake, begin, told_until):
-        loop.judge(round_)
+    for round_ in _rounds(journal, intake, begin):
+        owner.judge(round_)
         while store.is_behind and store.health().failure is None:
             time.sleep(STORE_PAUSE_SECONDS)
         count += len(round_)
     return Recovered(begin, told_until, count)
 
 
-def _rounds(journal: Journal, intake: Intake, begin: int, told_until: int) -> Iterator[list[Work]]:
-    """Yield records in rounds; none reaches over the last commit, which parts told from untold."""
+def _rounds(journal: Journal, intake: Intake, begin: int) -> Iterator[list[Work]]:
+    """Yield records in rounds."""
     work: list[Work] = []
     events = 0
     for record in journal.read(begin):
-        if events >= ROUND_EVENTS or (work and record.offset == told_until):
+        if events >= ROUND_EVENTS:
             yield work
             work, events = [], 0
         work.append(work_of(record, intake))
-        events += 1 if work[-1].batch is None else len(work[-1].batch)
+        events += work[-1].size
     if work:
         yield work
 

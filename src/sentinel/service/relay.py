@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Final
 
 from sentinel.channels.log import LogChannel
-from sentinel.checkpoints.sqlite import Checkpoint
+from sentinel.checkpoints.contract import Checkpoint
 from sentinel.errors import StateError
 from sentinel.vitals.inventory import Vitals
 from sentinel.vitals.logs import log

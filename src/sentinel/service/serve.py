@@ -19,6 +19,8 @@ from sentinel.api.app import build, build_otlp
 from sentinel.api.door import with_door
 from sentinel.errors import SentinelError, SettingsError
 from sentinel.service.assemble import Service
+from sentinel.service.cluster import ClusterService
+from sentinel.service.running import Running
 from sentinel.settings import Settings
 from sentinel.vitals.logs import log
 
@@ -67,7 +69,7 @@ async def serve(
     *,
     reload: Callable[[], Settings] | None = None,
     crash_point: Callable[[str], None] = lambda _: None,
-    ready: Callable[[Service, str], Awaitable[None]] | None = None,
+    ready: Callable[[Any, str], Awaitable[None]] | None = None,
 ) -> int:
     """Serve until a signal or a failure; returns the exit code.
 
@@ -77,11 +79,13 @@ async def serve(
     host, port = address_of(settings)
     _claim("api.bind_addr", host, port)
     otlp_address = _otlp_address(settings)
-    service = Service(settings, crash_point=crash_point)
+    kind = Service if settings.ingestion.kafka is None else ClusterService
+    service = kind(settings, crash_point=crash_point)
     recovered = service.open()
-    log.info(
-        "state.restored", snapshot_at=recovered.snapshot_at, judged_again=recovered.judged_again
-    )
+    if recovered is not None:
+        log.info(
+            "state.restored", snapshot_at=recovered.snapshot_at, judged_again=recovered.judged_again
+        )
     await service.agree()
     servers = [_server_of(service, host, port)]
     if otlp_address is not None:
@@ -125,7 +129,7 @@ async def serve(
     return 0
 
 
-def _server_of(service: Service, host: str, port: int) -> Server:
+def _server_of(service: Running, host: str, port: int) -> Server:
     """Return the HTTP server of a service, not listening yet."""
     api, desk = service.settings.api, service.desk()
     app = build(
@@ -160,7 +164,7 @@ def _otlp_address(settings: Settings) -> tuple[str, int] | None:
     return host, port
 
 
-def _on_hangup(service: Service, reload: Callable[[], Settings]) -> None:
+def _on_hangup(service: Running, reload: Callable[[], Settings]) -> None:
     """Read the configuration again on SIGHUP: all of it is checked, thresholds are taken over."""
 
     async def take_over() -> None:
@@ -190,7 +194,7 @@ def _on_hangup(service: Service, reload: Callable[[], Settings]) -> None:
 
 def changed_elsewhere(before: Settings, after: Settings) -> list[str]:
     """Return the keys whose change needs a restart."""
-    whole = ("data_dir", "ingestion", "storage", "api", "journal")
+    whole = ("data_dir", "ingestion", "storage", "api", "journal", "checkpoint")
     part = ("baseline", "allowed_lateness_secs", "time_zone")
     then, now = before.detection, after.detection
     return [name for name in whole if getattr(before, name) != getattr(after, name)] + [

@@ -3,9 +3,10 @@
 import msgspec
 from msgspec import Struct
 
-from sentinel.alerting import Grouper, GroupingRules
-from sentinel.checkpoints.sqlite import SeriesRecord
+from sentinel.alerting import GroupingRules
+from sentinel.checkpoints.rows import SeriesRecord
 from sentinel.engine import Partition
+from sentinel.service.outlet import Outlet
 
 
 class Shared(Struct, frozen=True, kw_only=True):
@@ -34,7 +35,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
 
 
 def taken(
-    partition: Partition, grouper: Grouper, *, since: int, stored_to: int, before: Snapshot | None
+    partition: Partition, outlet: Outlet, *, since: int, stored_to: int, before: Snapshot | None
 ) -> Snapshot:
     """Return the state as it is now.
 
@@ -49,8 +50,8 @@ def taken(
     changed = [SeriesRecord(n, offset, record) for n, record in partition.named_records(since)]
     shared = Shared(
         partition=partition.shared_state(),
-        grouping=grouper.save(),
-        grouping_rules=grouper.rules,
+        grouping=outlet.save(),
+        grouping_rules=outlet.rules,
         stored_to=stored_to,
     )
     return Snapshot(

@@ -13,12 +13,13 @@ from typing import Final
 
 import msgspec
 
-from sentinel.alerting import Grouper
-from sentinel.checkpoints.sqlite import Checkpoint
+from sentinel.checkpoints.contract import Checkpoint
 from sentinel.engine import Partition
 from sentinel.model.control import Control
 from sentinel.replay.run import Replay
+from sentinel.service.outlet import ToGrouping
 from sentinel.service.recovery import restore
+from sentinel.service.state_place import state_place
 from sentinel.settings import Settings
 from sentinel.settings.middle import engine_rules, grouping_rules
 from sentinel.sources.journal import CONTROL, Journal
@@ -43,8 +44,9 @@ class StoppedService:
 
     def catch_up(self, checkpoint: Checkpoint) -> None:
         """Take up the last snapshot, and judge in memory what the journal holds after it."""
-        grouper = Grouper(grouping_rules(self._settings))
-        restore(checkpoint, self.partition, grouper, self._journal)
+        restore(
+            checkpoint, self.partition, ToGrouping(grouping_rules(self._settings)), self._journal
+        )
         for record in self._journal.read(self.partition.next_offset):
             self._replay.judge_record(record)
 
@@ -95,12 +97,14 @@ def stopped(settings: Settings) -> Iterator[StoppedService]:
         on_broken=lambda _: None,
     )
     try:
-        checkpoint = Checkpoint.open(folder / "checkpoint.sqlite", log_id=journal.log_id)
+        checkpoints, partition = state_place(settings, journal.log_id)
+        checkpoint = checkpoints.open(partition, log_id=journal.log_id)
         try:
             service = StoppedService(settings, journal, answers)
             service.catch_up(checkpoint)
             yield service
         finally:
             checkpoint.close()
+            checkpoints.close()
     finally:
         journal.close()

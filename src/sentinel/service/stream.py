@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import msgspec
 from msgspec import Struct
 
-from sentinel.service.engine_loop import Told
+from sentinel.service.work import Told
 from sentinel.vitals.inventory import Vitals
 
 ANOMALIES_A_SECOND = 50

@@ -11,6 +11,9 @@ from sentinel.settings.tree import NULLS, Leaf, Node, Row, Table, find, join, pa
 PREFIX: Final = "SENTINEL__"
 
 SECRETS: Final = {
+    "ingestion.kafka.sasl_password": "KAFKA_SASL_PASSWORD",
+    "ingestion.kafka.ssl_key_password": "KAFKA_SSL_KEY_PASSWORD",
+    "privacy.key": "SENTINEL_PRIVACY_KEY",
     "storage.influxdb.token": "INFLUXDB_TOKEN",
     "storage.redis.password": "REDIS_PASSWORD",
     "alerting.rabbitmq.password": "RABBITMQ_PASSWORD",

@@ -13,14 +13,13 @@ from msgspec import Meta, Struct, field
 
 from sentinel.detectors import DETECTORS, Cusum, DetectorName, Incidents, Iqr, Mad, Novelty, ZScore
 from sentinel.intake import problem_of
+from sentinel.settings.fields import Address, SecretFile, SecretWord
+from sentinel.settings.kafka import Kafka
 from sentinel.settings.problems import show
+from sentinel.settings.shared import Cache, Checkpoint, Redis, contradictions_of_redis
 from sentinel.settings.unbuilt import (
-    Address,
-    Cache,
     InfluxDb,
-    Kafka,
     RabbitMq,
-    Redis,
     TimeoutSecs,
     Webhook,
 )
@@ -100,6 +99,14 @@ class Privacy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         tuple[PrivacyPattern, ...],
         Meta(max_length=100, description="Taken out beside what is known to be personal."),
     ] = ()
+    key: Annotated[
+        SecretWord,
+        Meta(
+            description="Makes pseudonyms; the same in all processes of a cluster. "
+            "Absent: one is made in data_dir."
+        ),
+    ] = None
+    key_file: SecretFile = None
 
 
 class Ingestion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -239,16 +246,14 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     alerting: Alerting = field(default_factory=Alerting)
     api: Api = field(default_factory=Api)
     journal: JournalRetention = field(default_factory=JournalRetention)
+    checkpoint: Checkpoint = field(default_factory=Checkpoint)
     privacy: Privacy = field(default_factory=Privacy)
 
     def unbuilt(self) -> list[str]:
         """Return the keys that are set, not switched off, and have no effect yet."""
         baseline = self.detection.baseline
         parts = {
-            "ingestion.kafka": self.ingestion.kafka,
             "storage.influxdb": self.storage.influxdb,
-            "storage.cache": self.storage.cache,
-            "storage.redis": self.storage.redis,
             "alerting.rabbitmq": self.alerting.rabbitmq,
             "alerting.webhook": self.alerting.webhook,
             "detection.baseline.persistence_path": baseline.persistence_path,
@@ -283,6 +288,9 @@ def contradictions(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
             "got true, must be false: a position is committed together with the state it led to, "
             "so that a crash neither loses nor repeats an event",
         )
+    if kafka is not None and not kafka.brokers:
+        yield (("ingestion.kafka.brokers",), "absent, but required: host:port of some brokers")
+    yield from contradictions_of_redis(settings)
     for number, one in enumerate(settings.privacy.patterns):
         problem = problem_of(one.pattern) if one.pattern else "absent, but required"
         if problem:

@@ -8,41 +8,12 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
-from sentinel.settings.secret import Secret
+from sentinel.settings.fields import Address, Name, SecretFile, SecretWord
 
-Name = Annotated[str, Meta(min_length=1, max_length=256)]
-Address = Annotated[str, Meta(min_length=1, max_length=2048)]
 TimeoutSecs = Annotated[int, Meta(ge=1, le=600, description="Seconds to wait for an answer.")]
 Attempts = Annotated[int, Meta(ge=0, le=100, description="Tries before it is given up.")]
 DelayMs = Annotated[int, Meta(ge=1, le=3_600_000, description="Milliseconds between two tries.")]
 Backoff = Annotated[float, Meta(ge=1, le=100, description="Factor from one delay to the next.")]
-SecretWord = Annotated[
-    Secret | None, Meta(description="Better from the environment, ${VAR}, or a file.")
-]
-SecretFile = Annotated[Name | None, Meta(description="File that holds the secret instead.")]
-
-
-class Kafka(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Telemetry from a Kafka topic."""
-
-    brokers: Annotated[
-        tuple[Address, ...], Meta(description="host:port of some of the brokers.")
-    ] = ()
-    topic: Name = "llm.telemetry"
-    group_id: Name = "sentinel-consumer"
-    session_timeout_ms: Annotated[
-        int, Meta(ge=1000, le=3_600_000, description="Silence after which a member is out.")
-    ] = 6000
-    enable_auto_commit: Annotated[
-        bool, Meta(description="Only false: positions are committed together with state.")
-    ] = False
-    auto_offset_reset: Annotated[
-        Literal["latest", "earliest"],
-        Meta(description="Where a partition without saved state starts."),
-    ] = "latest"
-    max_poll_records: Annotated[
-        int, Meta(ge=1, le=1_000_000, description="Messages taken at once, at most.")
-    ] = 10_000
 
 
 class InfluxDb(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -56,26 +27,6 @@ class InfluxDb(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     anomaly_bucket: Name = "anomalies"
     batch_size: Annotated[int, Meta(ge=1, le=100_000, description="Points in one write.")] = 100
     timeout_secs: TimeoutSecs = 10
-
-
-class Cache(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Answers to queries, kept in memory for a while."""
-
-    max_capacity: Annotated[int, Meta(ge=1, le=10_000_000, description="Entries.")] = 10_000
-    ttl_secs: Annotated[int, Meta(ge=1, le=604_800, description="Life of an entry.")] = 300
-    tti_secs: Annotated[int, Meta(ge=1, le=604_800, description="Life of an unread entry.")] = 60
-    enable_metrics: bool = True
-
-
-class Redis(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """State shared between replicas."""
-
-    enabled: bool = True
-    url: Address | None = None
-    password: SecretWord = None
-    password_file: SecretFile = None
-    key_prefix: Annotated[str, Meta(max_length=256)] = "sentinel:"
-    ttl_secs: Annotated[int, Meta(ge=1, le=31_536_000, description="Life of a cached key.")] = 300
 
 
 class Retry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -44,8 +44,34 @@ class StoreHealth(Struct, frozen=True, kw_only=True):
     file_bytes: int
 
 
+class LogRows:
+    """The rows of one log, on their way into a store that may hold several."""
+
+    def __init__(self, writer: Writer, log: str) -> None:
+        self._writer, self._log = writer, log
+
+    def put(self, rows: Rows) -> None:
+        """Queue rows; those below what was put before are dropped, as a re-run makes them again.
+
+        Raises
+        ------
+        StateError
+            The store is closed, or its writer has stopped on a broken invariant.
+        """
+        self._writer.put(self._log, rows)
+
+    def flush(self, timeout_secs: float = 10.0) -> bool:
+        """Wait until all that was put, of any log, is committed; tell whether it is."""
+        return self._writer.flush(timeout_secs)
+
+    @property
+    def cursor(self) -> int:
+        """Offset up to which rows are committed."""
+        return self._writer.cursor(self._log)
+
+
 class DuckDbStore:
-    """Keeps telemetry, anomalies and incidents of one log, and answers queries.
+    """Keeps telemetry, anomalies and incidents, of one log or several, and answers queries.
 
     Threads may share one.  `put` queues; one thread writes rows and cursor in one transaction, half
     a second after the first of them came, or as soon as they fill a row group.
@@ -55,8 +81,8 @@ class DuckDbStore:
     path
         The file.  Beside it lie its write-ahead log and, for queries beyond the memory, `tmp`.
     log_id
-        Of the log whose offsets the cursor counts.  A file that has seen another log begins anew
-        at 0 for this one and keeps the rows.
+        Of the log that `put` and `cursor` mean; `log` has others.  A file that has seen another log
+        begins anew at 0 for this one and keeps the rows.
     backlog_bytes_max
         From this on the store `is_behind`.  It still takes what it is given: who gives asks first.
     on_failure
@@ -78,9 +104,9 @@ class DuckDbStore:
         on_failure: Callable[[StateError], None] = do_nothing,
         crash_point: Callable[[str], None] = do_nothing,
     ) -> None:
+        self._log_id = log_id
         self._file = DuckDbFile(
             path,
-            log_id=log_id,
             memory_limit=memory_limit,
             query_timeout_secs=query_timeout_secs,
             crash_point=crash_point,
@@ -108,7 +134,8 @@ class DuckDbStore:
         """
         self._file.open()
         try:
-            return self._writer.start()
+            self._writer.start()
+            return self.cursor
         except StateError:
             self._file.close()
             raise
@@ -121,6 +148,10 @@ class DuckDbStore:
 
     # Writing
 
+    def log(self, name: str) -> LogRows:
+        """Return the place for the rows of a log."""
+        return LogRows(self._writer, name)
+
     def put(self, rows: Rows) -> None:
         """Queue rows; those below what was put before are dropped, as a re-run makes them again.
 
@@ -129,7 +160,7 @@ class DuckDbStore:
         StateError
             The store is closed, or its writer has stopped on a broken invariant.
         """
-        self._writer.put(rows)
+        self._writer.put(self._log_id, rows)
 
     def flush(self, timeout_secs: float = 10.0) -> bool:
         """Wait until all that was put is committed; tell whether it is."""
@@ -138,7 +169,12 @@ class DuckDbStore:
     @property
     def cursor(self) -> int:
         """Offset up to which rows are committed."""
-        return self._writer.cursor
+        return self._writer.cursor(self._log_id)
+
+    @property
+    def commits(self) -> int:
+        """How often rows were committed since it was opened: answers may differ from then on."""
+        return self._writer.commits
 
     @property
     def backlog_bytes(self) -> int:

@@ -29,6 +29,7 @@ from sentinel.stores.tables import (
     TELEMETRY,
     Retention,
     Table,
+    quoted,
 )
 
 if TYPE_CHECKING:
@@ -52,13 +53,11 @@ class DuckDbFile:
         self,
         path: Path,
         *,
-        log_id: str,
         memory_limit: str,
         query_timeout_secs: float,
         crash_point: Callable[[str], None],
     ) -> None:
         self._path = path
-        self._log_id = log_id
         self._memory_limit = memory_limit
         self._query_timeout_secs = query_timeout_secs
         self._crash_point = crash_point
@@ -105,10 +104,10 @@ class DuckDbFile:
 
     # For the writer's thread
 
-    def cursor(self) -> Place:
-        """Return the place that the file has seen."""
+    def cursors(self) -> dict[str, Place]:
+        """Return the place that the file has seen of each log."""
         with self._transaction() as connection:
-            return self._cursor(connection)
+            return self._cursors(connection)
 
     def newest(self) -> int:
         """Return the largest timestamp of an event, microseconds since 1970; 0 where none is."""
@@ -123,8 +122,8 @@ class DuckDbFile:
         did not.
         """
         with self._transaction() as connection:
-            seen = self._cursor(connection)
-            fresh = [block for block in blocks if block.end > seen]
+            seen = self._cursors(connection)
+            fresh = [block for block in blocks if block.end > seen.get(block.log, (0, 0))]
             if not fresh:
                 return
             self._insert(connection, TELEMETRY, joined(block.telemetry for block in fresh))
@@ -135,10 +134,13 @@ class DuckDbFile:
                         "DELETE FROM incidents WHERE id IN (SELECT unnest(?))", [block.incident_ids]
                     )
                     self._insert(connection, INCIDENTS, block.incidents)
-            connection.execute(
-                "UPDATE cursors SET next_offset = ?, next_index = ? WHERE log_id = ?",
-                [*fresh[-1].end, self._log_id],
-            )
+            for log, end in {block.log: block.end for block in fresh}.items():
+                connection.execute(
+                    "UPDATE cursors SET next_offset = ?, next_index = ? WHERE log_id = ?"
+                    if log in seen
+                    else "INSERT INTO cursors (next_offset, next_index, log_id) VALUES (?, ?, ?)",
+                    [*end, log],
+                )
             self._crash_point("store")
 
     def forget(self, newest: int, retention: Retention) -> None:
@@ -162,10 +164,10 @@ class DuckDbFile:
             finally:
                 connection.unregister("incoming")
 
-    def _cursor(self, connection: "DuckDBPyConnection") -> Place:
-        query = "SELECT next_offset, next_index FROM cursors WHERE log_id = ?"
-        [(offset, index)] = connection.execute(query, [self._log_id]).fetchall()
-        return offset, index
+    def _cursors(self, connection: "DuckDBPyConnection") -> dict[str, Place]:
+        query = "SELECT log_id, next_offset, next_index FROM cursors"
+        rows = connection.execute(query).fetchall()
+        return {log: (offset, index) for log, offset, index in rows}
 
     @contextmanager
     def _transaction(self) -> "Iterator[DuckDBPyConnection]":
@@ -249,15 +251,14 @@ class DuckDbFile:
             connection.execute("INSERT INTO about VALUES (?)", [FORMAT])
         for table in TABLES:
             connection.execute(table.create())
-        for column in ADDED:
-            connection.execute(f"ALTER TABLE telemetry ADD COLUMN IF NOT EXISTS {column} VARCHAR")
+        for table_name, columns in ADDED.items():
+            for column, kind in columns.items():
+                connection.execute(
+                    f"ALTER TABLE {table_name} ADD COLUMN IF NOT EXISTS {quoted(column)} {kind}"
+                )
         connection.execute(
             "CREATE TABLE IF NOT EXISTS cursors"
             " (log_id VARCHAR, next_offset BIGINT, next_index INTEGER)"
-        )
-        connection.execute(
-            "INSERT INTO cursors SELECT $1, 0, 0 WHERE $1 NOT IN (SELECT log_id FROM cursors)",
-            [self._log_id],
         )
         connection.execute("COMMIT")
 

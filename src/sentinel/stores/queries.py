@@ -99,11 +99,12 @@ _Instant = Annotated[int, Meta(ge=-62_135_596_800_000_000, le=253_402_300_799_99
 _Offset = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 _Index = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 _Id = Annotated[str, Meta(max_length=64)]
+_Log = Annotated[str, Meta(max_length=300)]
 
 # The first field says what was asked, so that a cursor of one table is none of another.
 _CURSORS: Final[dict[str, Any]] = {
-    TELEMETRY.name: tuple[str, _Instant, _Offset, _Index],
-    ANOMALIES.name: tuple[str, _Instant, _Offset, _Index, _Index],
+    TELEMETRY.name: tuple[str, _Instant, _Offset, _Index, _Log],
+    ANOMALIES.name: tuple[str, _Instant, _Offset, _Index, _Index, _Log],
     INCIDENTS.name: tuple[str, _Instant, _Id],
 }
 

@@ -71,16 +71,18 @@ Place = tuple[int, int]
 
 
 class Waiting(NamedTuple):
-    """Rows with the place from which on they are new, and since when they wait."""
+    """Rows of a log with the place from which on they are new, and since when they wait."""
 
+    log: str
     rows: Rows
     base: Place
     since: float
 
 
 class Block(Struct, frozen=True, kw_only=True):
-    """Rows as Arrow tables: what one transaction writes whole or not at all."""
+    """Rows of one log as Arrow tables: what one transaction writes whole or not at all."""
 
+    log: str
     end: Place
     """The cursor once the block is committed."""
     telemetry: Any
@@ -156,7 +158,7 @@ class ArrowRows:
         self._pa = pyarrow
 
     def block(self, waiting: Sequence[Waiting]) -> Block:
-        """Return several Rows, at least one, as one block.
+        """Return several Rows of one log, at least one, as one block.
 
         Raises
         ------
@@ -165,7 +167,7 @@ class ArrowRows:
         """
         parts = [_part(one) for one in waiting]
         new = _joined([part.new for part in parts])
-        telemetry = self._telemetry(parts)
+        telemetry = self._telemetry(parts, waiting[0].log)
         anomalies = self._anomalies(parts, telemetry)
         if not new.all():
             telemetry = telemetry.filter(self._pa.array(new))
@@ -175,6 +177,7 @@ class ArrowRows:
         table = self._incidents(list(incidents.values()))
         times = [int(part.batch.time.max()) // 1000 for part in parts if len(part.batch)]
         return Block(
+            log=waiting[0].log,
             end=(waiting[-1].rows.next_offset, 0),
             telemetry=telemetry,
             anomalies=anomalies,
@@ -188,7 +191,7 @@ class ArrowRows:
             size_bytes=telemetry.nbytes + anomalies.nbytes + table.nbytes,
         )
 
-    def _telemetry(self, parts: list[_Part]) -> Any:
+    def _telemetry(self, parts: list[_Part], log: str) -> Any:
         """Return all events, those that become no rows included."""
         pa = self._pa
         batches = [part.batch for part in parts]
@@ -202,6 +205,9 @@ class ArrowRows:
             for name, of in (("timestamp", "time"), ("received_at", "received"))
         }
         columns |= self._keys([(batch.keys, batch.key) for batch in batches])
+        columns["log"] = pa.DictionaryArray.from_arrays(
+            pa.array(np.zeros(len(values), np.int8)), self._texts([log])
+        )
         columns |= self._kept(batches)
         for name in _FLOATS:
             columns[name] = pa.array(values[:, METRICS.index(name)], from_pandas=True)
@@ -340,6 +346,7 @@ class ArrowRows:
 _OF_THE_EVENT: Final = [
     *("offset", "index", "event_uuid", "event_id", "timestamp"),
     *Key._fields,
+    "log",
 ]
 """Columns of an anomaly that are those of its event."""
 

@@ -18,8 +18,9 @@ FORMAT: Final = 2
 ANOMALY_PREFIX: Final = "anom-"
 """What stands before the 32 digits of an anomaly's id."""
 
-FLAGS: Final = ("repeated", "late", "stale", "overflowed", "unjudged", "over_limit")
-"""Names of the bits of `Rows.state`, and after them what intake says of values."""
+FLAGS: Final = ("repeated", "late", "stale", "overflowed", "unjudged", "over_limit", "split")
+"""Names of the bits of `Rows.state`; `over_limit` is what intake says of values."""
+SPLIT: Final = 1 << FLAGS.index("split")
 
 Names = tuple[str, ...]
 
@@ -97,8 +98,13 @@ def quoted(name: str) -> str:
     return f'"{name}"'
 
 
-ADDED: Final = ("prompt_text", "response_text")
-"""Columns of telemetry that files of the first days lack; they are added when one is opened."""
+_TEXTS: Final = ("prompt_text", "response_text")
+_LOG: Final = "VARCHAR DEFAULT ''"
+ADDED: Final = {
+    "telemetry": {**dict.fromkeys(_TEXTS, "VARCHAR"), "log": _LOG},
+    "anomalies": {"log": _LOG},
+}
+"""Columns that files of the first days lack; they are added when one is opened."""
 
 _POSITION: Final = {"offset": "BIGINT", "index": "INTEGER"}
 _EVENT_ID: Final = {"event_uuid": "UUID", "event_id": "VARCHAR"}
@@ -122,9 +128,9 @@ TELEMETRY: Final = Table(
         **dict.fromkeys(("error_classes", "finish_reason", "response_model"), "VARCHAR"),
         **dict.fromkeys(("prompt_length", "response_length"), "BIGINT"),
         **dict.fromkeys(("user_id", "session_id", "metadata", "flags"), "VARCHAR"),
-        **dict.fromkeys(ADDED, "VARCHAR"),
+        **ADDED["telemetry"],
     },
-    order=("timestamp", "offset", "index"),
+    order=("timestamp", "offset", "index", "log"),
     read=StoredEvent.__struct_fields__,
 )
 
@@ -144,8 +150,9 @@ ANOMALIES: Final = Table(
         "baseline_samples": "BIGINT",
         **dict.fromkeys(("baseline_mean", "baseline_stddev", "baseline_median"), "DOUBLE"),
         **dict.fromkeys(("expected_lower", "expected_upper"), "DOUBLE"),
+        **ADDED["anomalies"],
     },
-    order=("timestamp", "offset", "index", "ordinal"),
+    order=("timestamp", "offset", "index", "ordinal", "log"),
     read=Anomaly.__struct_fields__,
 )
 

@@ -29,7 +29,7 @@ def do_nothing(_: object) -> None:
 class Tables(Protocol):
     """What the writer writes to; every method raises StateError when the file fails."""
 
-    def cursor(self) -> Place: ...  # noqa: D102
+    def cursors(self) -> dict[str, Place]: ...  # noqa: D102
 
     def newest(self) -> int: ...  # noqa: D102
 
@@ -63,9 +63,11 @@ class Writer:
         self._queued_rows = 0
         self._queued_bytes = 0
         self._blocks: list[Block] = []
-        self._accepted: Place = (0, 0)
-        self._committed: Place = (0, 0)
-        self._hurry: Place = (0, 0)
+        # By log.
+        self._accepted: dict[str, Place] = {}
+        self._committed: dict[str, Place] = {}
+        self._hurry: dict[str, Place] = {}
+        self.commits = 0
         self._state = "not open"
         self.failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
@@ -75,14 +77,14 @@ class Writer:
         self._tidy_at = 0.0
         self._newest = 0
 
-    def start(self) -> int:
-        """Begin where the tables stand; return that offset."""
+    def start(self) -> None:
+        """Begin where the tables stand."""
         self._arrow = ArrowRows()
-        self._accepted = self._committed = self._tables.cursor()
+        self._committed = self._tables.cursors()
+        self._accepted = dict(self._committed)
         self._newest = self._tables.newest()
         self._state = "open"
         self._thread.start()
-        return self.cursor
 
     def stop(self, timeout_secs: float) -> bool:
         """Write what waits and end the thread; tell whether all was written in time."""
@@ -95,16 +97,17 @@ class Writer:
         self._thread.join()
         return done
 
-    def put(self, rows: Rows) -> None:
+    def put(self, log: str, rows: Rows) -> None:
         """Queue what of the rows is new."""
         with self._changed:
             if self._state != "open":
                 raise StateError(f"the store is {self._state}")
-            if rows.next_offset <= self._accepted[0]:
+            accepted = self._accepted.get(log, (0, 0))
+            if rows.next_offset <= accepted[0]:
                 return
             waits = bool(self._queue)
-            self._queue.append(Waiting(rows, self._accepted, time.monotonic()))
-            self._accepted = (rows.next_offset, 0)
+            self._queue.append(Waiting(log, rows, accepted, time.monotonic()))
+            self._accepted[log] = (rows.next_offset, 0)
             self._queued_rows += len(rows.batch)
             self._queued_bytes += rows.size_bytes()
             if not waits or self._is_gulp():
@@ -113,18 +116,19 @@ class Writer:
     def flush(self, timeout_secs: float) -> bool:
         """Wait until all that was put is committed; tell whether it is."""
         with self._changed:
-            target = self._accepted
-            self._hurry = max(self._hurry, target)
+            target = self._hurry = dict(self._accepted)
             self._changed.notify_all()
             self._changed.wait_for(
-                lambda: self._committed >= target or self._state != "open", timeout_secs
+                lambda: self._reached(target) or self._state != "open", timeout_secs
             )
-            return self._committed >= target
+            return self._reached(target)
 
-    @property
-    def cursor(self) -> int:
-        """Offset up to which rows are committed."""
-        return self._committed[0]
+    def _reached(self, target: dict[str, Place]) -> bool:
+        return all(self._committed.get(log, (0, 0)) >= place for log, place in target.items())
+
+    def cursor(self, log: str) -> int:
+        """Offset up to which rows of a log are committed."""
+        return self._committed.get(log, (0, 0))[0]
 
     @property
     def backlog_bytes(self) -> int:
@@ -167,9 +171,12 @@ class Writer:
                 self._changed.wait(pause if pause < threading.TIMEOUT_MAX else None)
             taken = self._take()
         if taken:
-            block = self._arrow.block(taken)
+            by_log: dict[str, list[Waiting]] = {}
+            for one in taken:
+                by_log.setdefault(one.log, []).append(one)
+            blocks = [self._arrow.block(of_log) for of_log in by_log.values()]
             with self._changed:
-                self._blocks.append(block)
+                self._blocks += blocks
                 self._queued_rows -= sum(len(one.rows.batch) for one in taken)
                 self._queued_bytes -= sum(one.rows.size_bytes() for one in taken)
         if pause <= 0:
@@ -194,7 +201,7 @@ class Writer:
         rows = self._queued_rows + sum(len(block.offset) for block in self._blocks)
         since = self._blocks[0].since if self._blocks else self._queue[0].since
         due = since + _WAIT_SECS
-        if rows >= self._group_rows or self._hurry > self._committed:
+        if rows >= self._group_rows or not self._reached(self._hurry):
             due = now
         return max(due, self._retry_at) - now
 
@@ -212,7 +219,8 @@ class Writer:
         self._retry_secs = _RETRY_SECS[0]
         with self._changed:
             del self._blocks[: len(blocks)]
-            self._committed = blocks[-1].end
+            self._committed = self._committed | {block.log: block.end for block in blocks}
+            self.commits += 1
             self.failure = None
             self._changed.notify_all()
         self._tidy()

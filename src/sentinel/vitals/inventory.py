@@ -69,6 +69,40 @@ FAMILIES: Final = {
     "journal_errors": Family(Counter, "journal_errors", "Records that could not be written."),
     "journal_bytes": Family(Gauge, "journal_bytes", "Bytes on disk."),
     "journal_offset": Family(Gauge, "journal_offset", "Position after the last durable record."),
+    "kafka_consumed": Family(
+        Counter, "kafka_messages_consumed", "Messages that came from topics.", ("topic",)
+    ),
+    "kafka_errors": Family(
+        Counter, "kafka_consumption_errors", "What the Kafka client could not do.", ("reason",)
+    ),
+    "kafka_lag": Family(
+        Gauge, "kafka_lag", "Messages that wait in the topic.", ("topic", "partition")
+    ),
+    "kafka_rebalances": Family(
+        Counter, "kafka_rebalances", "Partitions that came or went, by how.", ("kind",)
+    ),
+    "kafka_dead_letters": Family(
+        Counter, "kafka_dead_letters", "Messages and events that were not judged.", ("reason",)
+    ),
+    "kafka_misplaced": Family(
+        Counter, "kafka_misplaced", "Batches with messages whose key is not their service."
+    ),
+    "commits": Family(Counter, "checkpoint_commits", "Positions committed with their state."),
+    "fenced": Family(
+        Counter, "partitions_fenced", "Partitions given up because another process has them."
+    ),
+    "state_losses": Family(
+        Counter, "state_losses", "Partitions that had to start without what was there.", ("reason",)
+    ),
+    "services_split": Family(
+        Gauge, "services_split", "Services that this process judges on several partitions."
+    ),
+    "state_cold_starts": Family(
+        Counter, "state_cold_starts", "Starts without the state of a log that has records."
+    ),
+    "cache_hits": Family(Counter, "cache_hits", "Answers given again.", ("level",)),
+    "cache_misses": Family(Counter, "cache_misses", "Answers that the store had to be asked for."),
+    "cache_size": Family(Gauge, "cache_size", "Answers kept in this process."),
     "alerts_sent": Family(Counter, "alerts_sent", "Alerts told.", ("channel",)),
     "alerts_deduplicated": Family(
         Counter, "alerts_deduplicated", "Alerts held back as equal to one before."
@@ -104,6 +138,20 @@ class Vitals:
     journal_errors: Counter
     journal_bytes: Gauge
     journal_offset: Gauge
+    kafka_consumed: Counter
+    kafka_errors: Counter
+    kafka_lag: Gauge
+    kafka_rebalances: Counter
+    kafka_dead_letters: Counter
+    kafka_misplaced: Counter
+    commits: Counter
+    fenced: Counter
+    state_losses: Counter
+    services_split: Gauge
+    state_cold_starts: Counter
+    cache_hits: Counter
+    cache_misses: Counter
+    cache_size: Gauge
     alerts_sent: Counter
     alerts_deduplicated: Counter
     outbox_bytes: Gauge

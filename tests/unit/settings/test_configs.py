@@ -53,10 +53,7 @@ def test_parts_that_do_not_exist_yet_are_named_unless_switched_off() -> None:
     settings = load(CONFIGS / "readme.good.yaml", {})
     assert settings.alerting.webhook is not None
     assert settings.unbuilt() == [
-        "ingestion.kafka",
         "storage.influxdb",
-        "storage.cache",
-        "storage.redis",
         "alerting.rabbitmq",
         "detection.baseline.persistence_path",
     ]

@@ -80,6 +80,7 @@ def test_an_override_wins_over_the_file(tmp_path: Path) -> None:
         SENTINEL__DETECTION__MAD="{threshold: 5.5}",
         SENTINEL__DETECTION__ENABLED_DETECTORS="[mad, 'iqr']",
         SENTINEL__INGESTION__KAFKA__TOPIC="calls",
+        SENTINEL__INGESTION__KAFKA__BROKERS="['kafka:9092']",
         SENTINEL__DATA_DIR="${HOME}",
         SENTINEL_LOG_LEVEL="debug",
     )

@@ -135,9 +135,9 @@ GARBLED: list[Any] = [
     urlsafe_b64encode(msgspec.msgpack.encode(("telemetry", 1, 2**64 - 1, 1))).decode(),
     urlsafe_b64encode(msgspec.msgpack.encode(("telemetry", 1, "2", 1))).decode(),
     urlsafe_b64encode(msgspec.msgpack.encode(("other", 1, 2, 1))).decode(),
-    write_cursor(ANOMALIES, (time_of(0), 1, 2, 3)),
+    write_cursor(ANOMALIES, (time_of(0), 1, 2, 3, "")),
     write_cursor(INCIDENTS, (time_of(0), "inc-1")),
-    write_cursor(TELEMETRY, (time_of(0), 1, 2))[:-3],
+    write_cursor(TELEMETRY, (time_of(0), 1, 2, ""))[:-3],
 ]
 
 
@@ -150,10 +150,11 @@ def test_a_garbled_cursor_is_refused(filled: DuckDbStore, cursor: str) -> None:
 @pytest.mark.parametrize("year", [1, 1969, 1970, 2026, 9999])
 def test_a_cursor_says_where_a_page_ended(year: int) -> None:
     time = datetime(year, 3, 4, 5, 6, 7, 89)
-    assert read_cursor(TELEMETRY, write_cursor(TELEMETRY, (time, 2**63 - 1, 7))) == [
+    assert read_cursor(TELEMETRY, write_cursor(TELEMETRY, (time, 2**63 - 1, 7, "log/3"))) == [
         time,
         2**63 - 1,
         7,
+        "log/3",
     ]
 
 

@@ -357,3 +357,25 @@ def test_the_time_of_a_row_is_the_end_of_the_call(store: DuckDbStore) -> None:
     store.put(rows_between(0, 3))
     assert store.flush()
     assert store.telemetry(TelemetryFilter(end=time_of(1))).rows[0].timestamp == START
+
+
+def test_logs_in_one_store_have_a_cursor_each_and_their_rows_side_by_side(
+    open_store: Any,
+) -> None:
+    store = open_store()
+    places = [store.log(name) for name in ("topic/0", "topic/1")]
+    places[0].put(rows_between(0, 40))
+    places[1].put(rows_between(0, 30))
+    places[0].put(rows_between(40, 50))
+    places[1].put(rows_between(20, 35))
+    assert store.flush()
+    assert [place.cursor for place in places] == [50, 35]
+    store.close()
+    again = open_store()
+    assert [again.log(name).cursor for name in ("topic/0", "topic/1")] == [50, 35]
+    assert again.cursor == 0
+    seen, cursor = 0, None
+    while seen == 0 or cursor:
+        page = again.telemetry(limit=7, cursor=cursor)
+        seen, cursor = seen + len(page.rows), page.next_cursor
+    assert seen == again.counts()["telemetry"]

@@ -58,4 +58,4 @@ async def accept(
             note=note.note,
         )
     )
-    return Response(Accepted(key, [event.incident for event in happened]))
+    return Response(Accepted(key, [event.incident for event in happened or ()]))

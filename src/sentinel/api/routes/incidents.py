@@ -70,9 +70,12 @@ async def incident(state: State, incident_id: str) -> Response[Incident]:
 async def _act(state: State, kind: Any, incident_id: str, note: Note | None) -> Response[Any]:
     desk: Desk = state.desk
     note = note or Note()
-    if await asyncio.to_thread(desk.incident, incident_id) is None:
+    known = await asyncio.to_thread(desk.incident, incident_id)
+    if known is None:
         return answer(404, "not_found", "no such incident")
     happened = await desk.act(Control(kind=kind, incident=incident_id, by=note.by, note=note.note))
+    if happened is None:
+        return Response(known, status_code=202)
     if not happened:
         return answer(409, "not_open", "the incident is not open any more")
     return Response(happened[-1].incident)

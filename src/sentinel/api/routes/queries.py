@@ -68,6 +68,8 @@ class Baseline(Struct, frozen=True):
     p95: float
     p99: float
     evidence: str | None
+    as_of: datetime | None
+    """T at which another process kept it; null: it is as of now."""
 
 
 class Baselines(Struct, frozen=True):
@@ -178,6 +180,7 @@ def baselines(
                 b.p95,
                 b.p99,
                 b.evidence,
+                b.as_of,
             )
             for b in desk.baselines()
             if all(

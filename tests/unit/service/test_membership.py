@@ -1,0 +1,330 @@
+"""Which partitions are held, where each starts, and what is said when something is missing."""
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from sentinel.checkpoints.folder import FolderCheckpoints
+from sentinel.connections.kafka import Chunk, Place, Trouble
+from sentinel.engine import Judgement, Partition
+from sentinel.errors import Fenced, ForeignState
+from sentinel.intake import Intake
+from sentinel.model.batch import Batch
+from sentinel.service.elsewhere import Elsewhere
+from sentinel.service.engine_loop import EngineLoop
+from sentinel.service.membership import Around, Membership, name_of
+from sentinel.settings import Settings
+from sentinel.settings.kafka import Kafka
+from sentinel.settings.middle import intake_settings
+from sentinel.settings.schema import Ingestion
+from sentinel.vitals.inventory import Vitals
+
+PLACE = Place("calls", 1)
+
+
+class Brokers:
+    """What a group asks the brokers."""
+
+    def __init__(self, low: int = 0, high: int = 100, shown: int | None = None) -> None:
+        self.low, self.high, self.shown = low, high, shown
+
+    def bounds(self, _: Place) -> tuple[int, int]:
+        return self.low, self.high
+
+    def shown_position(self, _: Place) -> int | None:
+        return self.shown
+
+
+class Letters:
+    """Dead letters that are always safe."""
+
+    are_many = False
+
+    def __init__(self) -> None:
+        self.refused: list[Any] = []
+
+    def write(self, refused: list[Any]) -> None:
+        self.refused += refused
+
+    def are_safe(self) -> bool:
+        return True
+
+
+class Store:
+    """A store that has everything at once."""
+
+    is_behind = False
+    cursor = 1 << 60
+
+    def log(self, _: str) -> Any:
+        return self
+
+    def put(self, rows: Any) -> None:
+        pass
+
+    def flush(self, _: float = 0) -> bool:
+        return True
+
+
+class Member:
+    """A membership in a folder, with an engine that runs."""
+
+    def __init__(self, folder: Path, reset: Any = "latest", counts: int = 4) -> None:
+        self.vitals = Vitals()
+        self.given_up: list[str] = []
+        self.failed: list[BaseException] = []
+        self.rejoins = 0
+        self.engine = EngineLoop(
+            self.vitals,
+            failed=self.failed.append,
+            given_up=lambda owner, error: self.given_up.append(type(error).__name__),
+        )
+        settings = Settings(
+            ingestion=Ingestion(kafka=Kafka(brokers=("nowhere:1",), auto_offset_reset=reset))
+        )
+        rules = intake_settings(settings)
+        store: Any = Store()
+        self.letters = Letters()
+        letters: Any = self.letters
+        self.checkpoints = FolderCheckpoints(folder)
+        self.membership = Membership(
+            Around(
+                settings=settings,
+                cluster_id="cluster",
+                counts={"calls": counts},
+                checkpoints=self.checkpoints,
+                store=store,
+                engine=self.engine,
+                vitals=self.vitals,
+                intake_of=lambda place, log_id: Intake(
+                    rules, key=b"k" * 32, log_id=log_id, partition=place.partition
+                ),
+                letters_of=lambda _: letters,
+                publish=lambda _: None,
+                committed=lambda: None,
+                changed=lambda: None,
+                rejoin=self._rejoin,
+                crash_point=lambda _: None,
+            )
+        )
+        self.engine.start()
+
+    def _rejoin(self) -> None:
+        self.rejoins += 1
+
+    def assigned(self, brokers: Brokers, place: Place = PLACE) -> int:
+        group: Any = brokers
+        return self.membership.assigned(group, [place])[place]
+
+    def take(
+        self, first: int, count: int, key: bytes | None = b"svc", service: str = "svc"
+    ) -> None:
+        value = b'{"service_name": "%s", "model": "m", "latency_ms": 7}' % service.encode()
+        offsets = list(range(first, first + count))
+        times = [1_700_000_000_000 + 1000 * at for at in offsets]
+        chunk = Chunk(
+            PLACE, offsets, times, [key] * count, [value] * count, [None] * count, 100 * count
+        )
+        self.membership.take([chunk])
+        held = self.membership.held.get(PLACE)
+        while held is not None and held.owner.judged_to < first + count and not self.failed:
+            time.sleep(0.005)
+
+    def losses(self, reason: str) -> float:
+        return float(self.vitals.state_losses.labels(reason)._value.get())
+
+    def end(self) -> None:
+        self.membership.revoked(list(self.membership.held))
+        assert self.engine.stop(5)
+        assert not self.failed
+
+
+def stands(folder: Path) -> int:
+    seen = FolderCheckpoints(folder).look(name_of(PLACE), series=False)
+    assert seen is not None
+    return seen.next_offset
+
+
+@pytest.mark.parametrize(("reset", "start"), [("latest", 100), ("earliest", 20)])
+def test_a_partition_without_state_starts_where_it_is_told(
+    tmp_path: Path, reset: str, start: int
+) -> None:
+    member = Member(tmp_path, reset)
+    assert member.assigned(Brokers(20, 100)) == start
+    assert stands(tmp_path) == start, "where it starts is written down at once"
+    member.end()
+
+
+def test_what_was_judged_is_committed_when_a_partition_is_revoked(tmp_path: Path) -> None:
+    member = Member(tmp_path, "earliest")
+    member.assigned(Brokers())
+    member.take(0, 30)
+    member.take(30, 12)
+    member.end()
+    assert stands(tmp_path) == 42
+    second = Member(tmp_path)
+    assert second.assigned(Brokers()) == 42
+    second.end()
+
+
+def test_messages_that_were_handed_over_or_are_not_ours_are_ignored(tmp_path: Path) -> None:
+    member = Member(tmp_path, "earliest")
+    member.take(0, 5)
+    member.assigned(Brokers())
+    member.take(0, 10)
+    member.take(5, 8)
+    held = member.membership.held[PLACE]
+    assert held.next_offset == 13
+    member.end()
+    assert member.vitals.received._value.get() == 13
+
+
+def test_a_partition_whose_state_was_wiped_is_told_loudly(tmp_path: Path) -> None:
+    member = Member(tmp_path)
+    with capture_logs() as logs:
+        assert member.assigned(Brokers(0, 100, shown=77)) == 100
+    assert [one["log_level"] for one in logs if one["event"] == "kafka.state_missing"] == ["error"]
+    assert member.losses("wiped") == 1
+    member.end()
+
+
+def test_a_partition_that_was_added_starts_at_its_first_message_and_is_told_loudly(
+    tmp_path: Path,
+) -> None:
+    member = Member(tmp_path, "latest", counts=1)
+    with capture_logs() as logs:
+        assert member.assigned(Brokers(0, 100)) == 0
+    [told] = [one for one in logs if one["event"] == "kafka.partitions_added"]
+    assert told["partitions_before"] == 1
+    assert member.losses("partitions_added") == 1
+    member.end()
+
+
+def test_records_that_the_topic_no_longer_keeps_are_told_loudly(tmp_path: Path) -> None:
+    first = Member(tmp_path, "earliest")
+    first.assigned(Brokers())
+    first.take(0, 40)
+    first.end()
+    member = Member(tmp_path)
+    with capture_logs() as logs:
+        assert member.assigned(Brokers(60, 100)) == 60
+    [told] = [one for one in logs if one["event"] == "kafka.records_missing"]
+    assert told["lost"] == 20
+    assert member.losses("out_of_range") == 1
+    member.end()
+
+
+def test_a_topic_that_was_made_anew_is_not_taken_for_the_old_one(tmp_path: Path) -> None:
+    first = Member(tmp_path)
+    first.assigned(Brokers(0, 500))
+    first.end()
+    member = Member(tmp_path)
+    with pytest.raises(ForeignState, match="ends at 3, the state stands at 500"):
+        member.assigned(Brokers(0, 3))
+    member.engine.stop(5)
+
+
+def test_an_offset_out_of_range_while_reading_makes_it_join_again(tmp_path: Path) -> None:
+    member = Member(tmp_path)
+    with capture_logs() as logs:
+        member.membership.meet(Trouble("auto_offset_reset", PLACE, True, False))
+    assert [one["event"] for one in logs] == ["kafka.offset_out_of_range"]
+    assert member.rejoins == 1
+    member.end()
+
+
+def test_who_is_fenced_gives_the_partition_up_and_writes_nothing(tmp_path: Path) -> None:
+    member = Member(tmp_path, "earliest")
+    member.assigned(Brokers())
+    other = FolderCheckpoints(tmp_path).open(name_of(PLACE), log_id="cluster/calls")
+    member.take(0, 30)
+    held = member.membership.held[PLACE]
+    with pytest.raises(Fenced):
+        held.checkpoint.commit(0, 1)
+    for _ in range(100):
+        if member.given_up:
+            break
+        member.engine._thread.join(0.05)
+    assert member.given_up == ["Fenced"]
+    assert member.engine.owners == ()
+    assert other.committed_to() == 0
+    member.end()
+
+
+def test_what_another_process_has_kept_can_be_seen_and_says_of_when_it_is(tmp_path: Path) -> None:
+    member = Member(tmp_path, "earliest")
+    member.assigned(Brokers())
+    member.take(0, 30)
+    live = member.membership.held[PLACE].owner.parts.partition.baselines()
+    member.end()
+    elsewhere = Elsewhere(FolderCheckpoints(tmp_path), "cluster", member.membership.rules)
+    nowhere, view = elsewhere.views([Place("calls", 0), PLACE])
+    assert (nowhere.baselines, nowhere.incidents) == ([], [])
+    assert len(view.baselines) == len(live) > 0
+    assert {one.as_of for one in view.baselines} == {datetime(2023, 11, 14, 22, 13, 49, tzinfo=UTC)}
+    assert {one.samples for one in view.baselines} == {30}
+
+
+@pytest.mark.parametrize("key", [None, b"user-7"])
+def test_a_producer_that_keys_wrongly_is_told_once(tmp_path: Path, key: bytes | None) -> None:
+    member = Member(tmp_path, "earliest")
+    member.assigned(Brokers())
+    with capture_logs() as logs:
+        member.take(0, 3, key)
+        member.take(3, 3, key)
+        member.end()
+    told = [one for one in logs if one["event"] == "kafka.key_is_not_the_service"]
+    assert [one["service"] for one in told] == ["svc"]
+    assert "user-7" not in str(logs)
+
+
+def test_a_service_on_two_partitions_is_told_once_and_counted() -> None:
+    from sentinel.model.batch import Key
+    from sentinel.service.placing import Placing
+
+    vitals = Vitals()
+    placing = Placing(vitals)
+    key = Key("default", "default", "chat", "m")
+    with capture_logs() as logs:
+        placing.see(Place("calls", 0), [key])
+        assert not placing.is_split(key)
+        for _ in range(2):
+            placing.see(Place("calls", 1), [key])
+    assert placing.is_split(key)
+    assert [one["event"] for one in logs] == ["kafka.service_split"]
+    assert vitals.services_split._value.get() == 1
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_record_that_stops_the_process_twice_is_passed_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """First it is somewhere in a batch, then it is found, then it is found again, then passed."""
+    judge = Partition.judge
+
+    def stumble(self: Partition, batch: Batch) -> Judgement:
+        if 17 in batch.offset.tolist():
+            raise ZeroDivisionError("a broken invariant")
+        return judge(self, batch)
+
+    monkeypatch.setattr(Partition, "judge", stumble)
+    stops = 0
+    for _ in range(6):
+        member = Member(tmp_path, "earliest")
+        start = member.assigned(Brokers())
+        member.take(start, 40 - start)
+        if not member.failed:
+            break
+        stops += 1
+    assert stops == 3
+    [refused] = member.letters.refused
+    assert (refused.offset, refused.rejection.code) == (17, "stops_us")
+    member.end()
+    assert stands(tmp_path) == 40
+    fresh = Member(tmp_path, "earliest")
+    assert fresh.assigned(Brokers()) == 40, "a snapshot lies behind it"
+    fresh.end()
