@@ -45,6 +45,8 @@ class Desk(Struct, frozen=True, kw_only=True):
     incidents: Callable[..., Page[Incident]]
     incident: Callable[[str], Incident | None]
     baselines: Callable[[], list[BaselineSummary]]
+    unpriced: Callable[[], dict[str, int]]
+    """Events without a cost by model, where nobody knows a price."""
     follow: Callable[[str | None], AsyncIterator[tuple[str, bytes]]]
     components: Callable[[], dict[str, Component]]
     exposition: Callable[[], bytes]

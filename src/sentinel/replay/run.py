@@ -19,6 +19,7 @@ from sentinel.model.incident import Incident, IncidentEvent
 from sentinel.replay.records import batch_of
 from sentinel.settings import Settings
 from sentinel.settings.middle import engine_rules, grouping_rules, intake_settings
+from sentinel.settings.prices import price_table
 from sentinel.sources.file import Body
 from sentinel.sources.segments import EVENTS, TICK, Record
 
@@ -46,6 +47,8 @@ class Counts(Struct):
     """Repeated, late, stale, overflowed, unjudged events."""
     redacted: Counter[str] = field(default_factory=Counter)
     """What was taken out of texts, by kind."""
+    unpriced: Counter[str] = field(default_factory=Counter)
+    """Events without a cost whose model nobody knows a price for, by model."""
     first_rejections: list[Rejection] = field(default_factory=list)
     """The first few, to show."""
 
@@ -79,8 +82,9 @@ class Replay:
         self._rules = engine_rules(settings)
         self.partition = Partition(self._rules, log_id)
         rules = intake_settings(settings)
-        self._intake = Intake(rules, key=_KEY, log_id=log_id)
-        # What a journal holds was accepted under the rules of its day: nothing is refused now.
+        prices = price_table(settings.prices)
+        self._intake = Intake(rules, key=_KEY, log_id=log_id, prices=prices)
+        # What a journal holds was accepted under the rules of its day, and has its prices.
         accepted = msgspec.structs.replace(rules, on_limit="flag")
         self._accepted = Intake(accepted, key=_KEY, log_id=log_id)
         self._grouper = Grouper(grouping_rules(settings))
@@ -141,6 +145,7 @@ class Replay:
         counts.alerts += len(alerts)
         counts.states.update(judgement.counts())
         counts.redacted.update(batch.redacted)
+        counts.unpriced.update(batch.unpriced)
         for event in judgement.incident_events:
             counts.opened += event.kind == "open"
             counts.resolved += event.kind == "close"

@@ -26,6 +26,7 @@ from sentinel.service.relay import Relay
 from sentinel.service.stream import Hub
 from sentinel.settings import Settings
 from sentinel.settings.middle import engine_rules, grouping_rules, intake_settings
+from sentinel.settings.prices import price_table
 from sentinel.sources.journal import Appended, Journal
 from sentinel.stores.duckdb import DuckDbStore
 from sentinel.stores.queries import IncidentFilter
@@ -124,12 +125,16 @@ class Service:
             committed=lambda: self._relay.wake() if self._relay is not None else None,
             failed=self.fail,
         )
-        # What is in the journal was accepted under the rules of its day: nothing is refused now.
+        # What is in the journal was accepted under the rules of its day, and has its prices:
+        # nothing is refused or priced now.
         again = msgspec.structs.replace(intake_rules, on_limit="flag")
         recovered = judge_again(self.engine, self.journal, Intake(again, key=key, log_id=log_id))
         self._relay = Relay(self.checkpoint, channel, self.vitals, crash_point=crash_point)
+        prices = price_table(settings.prices)
+        if prices is not None:
+            prices.load()
         self.ingest = Ingest(
-            Intake(intake_rules, key=key, log_id=log_id),
+            Intake(intake_rules, key=key, log_id=log_id, prices=prices),
             self.journal,
             self.vitals,
             body_bytes_max=settings.api.max_body_size,
@@ -260,6 +265,7 @@ class Service:
             incidents=self._incidents,
             incident=self._incident,
             baselines=self.engine.parts.partition.baselines,
+            unpriced=self.ingest.unpriced.models,
             follow=self.hub.follow,
             components=self._components,
             exposition=self.vitals.exposition,

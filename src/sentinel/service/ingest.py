@@ -17,6 +17,7 @@ from sentinel.model.batch import NOTHING, Batch, Rejection
 from sentinel.model.control import Control
 from sentinel.model.incident import IncidentEvent
 from sentinel.service.engine_loop import Work
+from sentinel.service.unpriced import Unpriced
 from sentinel.sources.journal import CONTROL, EVENTS, TICK, Appended, Journal
 from sentinel.vitals.inventory import Vitals
 
@@ -74,6 +75,7 @@ class Ingest:
         self._overload = overload
         self._body_bytes_max = body_bytes_max
         self._otlp = OtlpDecoder()
+        self.unpriced = Unpriced(vitals)
         self._loop = asyncio.get_running_loop()
         # One: bodies that take turns on one core push each other's events out of its cache, which
         # cost 0.2 us an event, and decoding holds the GIL anyway.
@@ -121,6 +123,7 @@ class Ingest:
             self._vitals.validation_failures.labels("over_limit").inc(flagged)
         for kind, count in taken.batch.redacted.items():
             self._vitals.redactions.labels(kind.lower()).inc(count)
+        self.unpriced.count(taken.batch.unpriced)
         if len(taken.batch):
             token = _Token(taken.batch, self._loop.create_future())
             self._append(EVENTS, taken.payload, received_at, tenant, token)

@@ -190,7 +190,7 @@ def _on_hangup(service: Service, reload: Callable[[], Settings]) -> None:
 
 def changed_elsewhere(before: Settings, after: Settings) -> list[str]:
     """Return the keys whose change needs a restart."""
-    whole = ("data_dir", "ingestion", "storage", "api", "journal")
+    whole = ("data_dir", "ingestion", "storage", "api", "journal", "prices")
     part = ("baseline", "allowed_lateness_secs", "time_zone")
     then, now = before.detection, after.detection
     return [name for name in whole if getattr(before, name) != getattr(after, name)] + [

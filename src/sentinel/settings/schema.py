@@ -13,6 +13,7 @@ from msgspec import Meta, Struct, field
 
 from sentinel.detectors import DETECTORS, Cusum, DetectorName, Incidents, Iqr, Mad, Novelty, ZScore
 from sentinel.intake import problem_of
+from sentinel.settings.prices import Prices, faults
 from sentinel.settings.problems import show
 from sentinel.settings.unbuilt import (
     Address,
@@ -240,6 +241,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     api: Api = field(default_factory=Api)
     journal: JournalRetention = field(default_factory=JournalRetention)
     privacy: Privacy = field(default_factory=Privacy)
+    prices: Prices = field(default_factory=Prices)
 
     def unbuilt(self) -> list[str]:
         """Return the keys that are set, not switched off, and have no effect yet."""
@@ -287,6 +289,8 @@ def contradictions(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
         problem = problem_of(one.pattern) if one.pattern else "absent, but required"
         if problem:
             yield ("privacy.patterns",), f"pattern {number}: {problem}"
+    for problem in faults(settings.prices):
+        yield ("prices.models",), problem
     zone = settings.detection.time_zone
     if zone != "UTC":
         known = zoneinfo.available_timezones()

@@ -1,7 +1,7 @@
 """Every metric family that the service has, in one place.
 
 Families are counted by the batch, never by the event.  Label values come from closed sets, but for
-`service`, of which the first `SERVICES` are told apart; the rest is `other`.
+`service` and `model`, of which the first 200 are told apart; the rest is `other`.
 """
 
 from collections import Counter as Tally
@@ -51,6 +51,12 @@ FAMILIES: Final = {
     "redactions": Family(
         Counter, "redactions", "What was taken out of texts, unreadable texts too.", ("type",)
     ),
+    "unpriced": Family(
+        Counter,
+        "unpriced_events",
+        "Events without a cost whose model nobody knows a price for.",
+        ("model",),
+    ),
     "event_states": Family(Counter, "events_state", "Events that were not ordinary.", ("state",)),
     "anomalies": Family(Counter, "anomalies_detected", "Votes.", ("severity", "detector")),
     "detection_latency": Family(
@@ -90,6 +96,7 @@ class Vitals:
     validation_failures: Counter
     otlp_records: Counter
     redactions: Counter
+    unpriced: Counter
     event_states: Counter
     anomalies: Counter
     detection_latency: Histogram
