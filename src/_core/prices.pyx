@@ -89,7 +89,8 @@ cdef inline double count_in(PyObject* metadata, int which) except? -1:
     return <double>count if overflow == 0 and 0 <= count <= <long long>COUNT_LIMIT else 0.0
 
 
-cdef double cost_of(Tariff tariff, int64_t time, const double* values, PyObject* metadata) except? -1:
+cdef double cost_of(
+        Tariff tariff, int64_t time, const double* values, PyObject* metadata) except? -1:
     """Return what a call costs, NaN where that cannot be said."""
     cdef double prompt = values[COL_PROMPT], answer = values[COL_COMPLETION]
     cdef double read = 0, write = 0, thought = 0, asked, cost
@@ -130,7 +131,7 @@ cdef class Costs:
         resolve(response, ("model",), self.of_response)
 
     def fill(self, list events not None, const uint16_t[::1] fault, const int64_t[::1] time,
-            double[:, ::1] values):
+             double[:, ::1] values):
         """Put the costs that are absent into events that have been read, and into their columns.
 
         Returns how many events have tokens and a model without prices, by model; None where none.

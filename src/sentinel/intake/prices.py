@@ -22,7 +22,7 @@ _PROVIDERS: Final = {
     "azure_openai": "azure",
     "x_ai": "x-ai",
 }
-"""What OpenTelemetry calls providers -> what lists of prices do, where that is not told by itself."""
+"""What OpenTelemetry calls providers -> what lists of prices do, where that is not plain."""
 
 _PASSED_ON: Final = frozenset((None, "", "litellm"))
 """Providers that say nothing of who answers: the name of the model may, as in `openai/gpt-4o`."""

@@ -133,17 +133,21 @@ class Service:
         prices = price_table(settings.prices)
         if prices is not None:
             prices.load()
-        self.ingest = Ingest(
-            Intake(intake_rules, key=key, log_id=log_id, prices=prices),
-            self.journal,
-            self.vitals,
-            body_bytes_max=settings.api.max_body_size,
-            overload=self._overload,
-        )
+        intake = Intake(intake_rules, key=key, log_id=log_id, prices=prices)
+        self.ingest = self._ingest(intake)
         self.engine.start()
         self.journal.start()
         self._recovered = True
         return recovered
+
+    def _ingest(self, intake: Intake) -> Ingest:
+        return Ingest(
+            intake,
+            self.journal,
+            self.vitals,
+            body_bytes_max=self.settings.api.max_body_size,
+            overload=self._overload,
+        )
 
     def _look_for_gap(self, stored_to: int) -> None:
         """Say so where the store lacks rows that it had: somebody put an older file there."""

@@ -25,8 +25,8 @@ class OwnPrice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     )
     provider: Annotated[Name | None, Meta(description="As events name it; absent: any.")] = None
     since: Annotated[
-        str | None,
-        Meta(pattern=r"^\d{4}-\d{2}-\d{2}$", description="Day in UTC from which it holds."),
+        Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}$")] | None,
+        Meta(description="Day in UTC from which it holds, 2026-01-31; absent: ever."),
     ] = None
     input_mtok: Annotated[
         Dollars, Meta(description="US dollars a million tokens of the prompt.")
