@@ -14,6 +14,8 @@ from sentinel.vitals.logs import log
 MEDIA_TYPE = "application/problem+json"
 _TITLES = {
     400: "bad request",
+    401: "unauthorized",
+    403: "forbidden",
     404: "not found",
     405: "method not allowed",
     409: "conflict",

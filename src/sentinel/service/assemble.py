@@ -1,7 +1,6 @@
 """Who holds whom: the one place where settings become running parts."""
 
 import asyncio
-import os
 import secrets
 import time
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from sentinel.model.control import Control
 from sentinel.model.incident import Incident
 from sentinel.service.engine_loop import EngineLoop, Parts
 from sentinel.service.ingest import Ingest
+from sentinel.service.private_file import write_private
 from sentinel.service.recovery import Recovered, judge_again, restore
 from sentinel.service.relay import Relay
 from sentinel.service.stream import Hub
@@ -45,13 +45,7 @@ def privacy_key(folder: Path) -> bytes:
         return path.read_bytes()
     except FileNotFoundError:
         key = secrets.token_bytes(32)
-        beside = path.with_suffix(".new")
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(key)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
+        write_private(path, key)
         return key
 
 

@@ -13,7 +13,9 @@ from msgspec import Meta, Struct, field
 
 from sentinel.detectors import DETECTORS, Cusum, DetectorName, Incidents, Iqr, Mad, Novelty, ZScore
 from sentinel.intake import problem_of
-from sentinel.settings.prices import Prices, faults
+from sentinel.settings import keys, prices
+from sentinel.settings.keys import ApiKey, Quota
+from sentinel.settings.prices import Prices
 from sentinel.settings.problems import show
 from sentinel.settings.unbuilt import (
     Address,
@@ -110,6 +112,9 @@ class Ingestion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     otlp: Otlp = field(default_factory=Otlp)
     parsing: Parsing = field(default_factory=Parsing)
     validation: Validation = field(default_factory=Validation)
+    quota: Annotated[
+        Quota | None, Meta(description="Of each key that has none of its own; without keys of all.")
+    ] = None
 
 
 class Baseline(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -222,8 +227,19 @@ class Api(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         bool, Meta(description="One log line for each question; none for events and probes.")
     ] = True
     insecure: Annotated[
-        bool, Meta(description="Let others than this machine in without a key.")
+        bool, Meta(description="Let everybody in without a key who can reach it.")
     ] = False
+    keys: Annotated[
+        tuple[ApiKey, ...],
+        Meta(max_length=1000, description="Who may ask; none: who is on this machine."),
+    ] = ()
+    allowed_hosts: Annotated[
+        tuple[Address, ...],
+        Meta(
+            description="Names, beside those of loopback, by which who needs no key may ask; "
+            "* is any.",
+        ),
+    ] = ()
     metrics_path: Annotated[str, Meta(min_length=1, pattern="^/")] = "/metrics"
 
 
@@ -289,8 +305,10 @@ def contradictions(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
         problem = problem_of(one.pattern) if one.pattern else "absent, but required"
         if problem:
             yield ("privacy.patterns",), f"pattern {number}: {problem}"
-    for problem in faults(settings.prices):
+    for problem in prices.faults(settings.prices):
         yield ("prices.models",), problem
+    for problem in keys.faults(settings.api.keys):
+        yield ("api.keys",), problem
     zone = settings.detection.time_zone
     if zone != "UTC":
         known = zoneinfo.available_timezones()

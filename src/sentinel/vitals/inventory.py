@@ -39,6 +39,9 @@ FAMILIES: Final = {
     "ingestion_errors": Family(
         Counter, "ingestion_errors", "Bodies that could not be taken.", ("type",)
     ),
+    "refused_requests": Family(
+        Counter, "requests_refused", "Requests that were not let in, unread.", ("reason",)
+    ),
     "validation_failures": Family(
         Counter, "validation_failures", "Events refused, or flagged over_limit.", ("reason",)
     ),
@@ -93,6 +96,7 @@ class Vitals:
     received: Counter
     processed: Counter
     ingestion_errors: Counter
+    refused_requests: Counter
     validation_failures: Counter
     otlp_records: Counter
     redactions: Counter
