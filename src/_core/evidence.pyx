@@ -8,18 +8,19 @@ the event at which T passed it; so a stream cut anywhere gives the same findings
 """
 import numpy as np
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memset
 
 from sentinel._core.channel cimport Nature
 from sentinel._core.findings cimport CHANNELS, LEVEL_CHANNELS, Hit, date_findings
+from sentinel._core.lenders cimport add_lender, drop_lender
 from sentinel._core.rates cimport NS, count_call
 from sentinel._core.shares cimport ShareNature
 from sentinel._core.steps cimport METRICS, Call, call_step, close_due, next_due, whole_step
 from sentinel._core.subject cimport (
-    Subject, accept_channel_of, borrow, end_subject, first_threshold, learn_week, restart_subject,
-    start_subject)
+    Subject, accept_channel_of, borrow, end_subject, first_threshold, learn_week, name_of,
+    restart_subject, start_subject)
 
 cdef extern from *:
     """
@@ -29,17 +30,6 @@ cdef extern from *:
 
 cdef enum:
     PARENT_CALLS = 400      # calls after which a subject may lend what it knows
-
-
-cdef inline uint64_t name_of(key) except? 0:
-    """Return a hash of a key that is the same in every process (FNV-1a)."""
-    cdef uint64_t h = 0xcbf29ce484222325ULL
-    cdef bytes text = "\0".join(["" if part is None else part for part in key]).encode()
-    cdef const uint8_t* c = text
-    cdef Py_ssize_t i
-    for i in range(len(text)):
-        h = (h ^ c[i]) * 0x100000001b3ULL
-    return h
 
 
 cdef class Evidence:
@@ -66,7 +56,6 @@ cdef class Evidence:
 
     def __cinit__(self, *, int64_t lateness_ns, int64_t idle_ns, **laws):
         self.numbers, self.keys, self.free_numbers = {}, [], []
-        self.models, self.houses = {}, {}
         self.laws.lateness = (lateness_ns + NS - 1) // NS
         self.laws.idle_ns = idle_ns
         self.next_due = NEVER
@@ -79,6 +68,7 @@ cdef class Evidence:
         for i in range(self.chunk_count):
             free(self.subjects[i])
         free(self.subjects)
+        free(self.lenders.numbers)
         free(self.out.rows)
         free(self.out.hits)
 
@@ -135,8 +125,7 @@ cdef class Evidence:
         memset(s, 0, sizeof(Subject))
         s.live = True
         s.service = service if service >= 0 else number
-        s.model = self.models.setdefault((key[0], key[1], key[3]), len(self.models))
-        s.house = self.houses.setdefault((key[0], key[1]), len(self.houses))
+        s.model, s.house = name_of((key[0], key[1], key[3])), name_of(key[:2])
         s.name = name_of(key)
         start_subject(s)
         s.high = first_threshold(&self.laws)
@@ -156,8 +145,12 @@ cdef class Evidence:
         return self.take(key, -1) if found is None else found
 
     cdef int expect(self, int32_t number) except -1:
-        """Take note of when a subject that was read back has a bucket to close."""
-        cdef int64_t due = next_due(self.at(number), &self.laws)
+        """Take note of a subject that was read back: its next bucket, and that it may lend."""
+        cdef Subject* s = self.at(number)
+        cdef int64_t due = next_due(s, &self.laws)
+        if s.calls >= PARENT_CALLS and s.service != number \
+                and add_lender(&self.lenders, number) < 0:
+            raise MemoryError
         if due < self.next_due:
             self.next_due = due
         return 0
@@ -201,6 +194,8 @@ cdef class Evidence:
         s.last = s.touched = whole.last = whole.touched = clock
         s.calls += 1
         whole.calls += 1
+        if s.calls == PARENT_CALLS and add_lender(&self.lenders, c.subject[i]) < 0:
+            return -1
         call.values = c.values + i * METRICS
         call.at.time = c.time[i]
         call.at.offset = c.offset[i]
@@ -228,14 +223,19 @@ cdef class Evidence:
 
     cdef int find_parent(self, Subject* s, int64_t clock) noexcept nogil:
         """Let a new subject borrow from whom knows its model best, else from whom knows most."""
-        cdef Py_ssize_t i
+        cdef Py_ssize_t i = 0
+        cdef int32_t number
         cdef Subject* other
         cdef Subject* best = NULL
         cdef bint better
-        for i in range(self.reached):
-            other = self.at(<int32_t> i)
-            if (not other.live or other.service == i or other.house != s.house
-                    or other.calls < PARENT_CALLS or clock - other.last > self.laws.idle_ns):
+        while i < self.lenders.n:
+            number = self.lenders.numbers[i]
+            other = self.at(number)
+            if not other.live or other.service == number or other.calls < PARENT_CALLS:
+                drop_lender(&self.lenders, i)       # it went, or began anew
+                continue
+            i += 1
+            if other.house != s.house or clock - other.last > self.laws.idle_ns:
                 continue
             if best == NULL:
                 better = True

@@ -6,6 +6,7 @@ SentinelError
 ├── QueryError             a question to a store that cannot be answered
 │   └── StoreBusy          for now: there was no time for it
 ├── JournalFull            the journal takes no more for now
+├── OverQuota              a sender has sent more than it may
 └── StateError             saved state that cannot be used
     ├── TornState          its checksum or its length is wrong
     ├── ForeignState       whole, but of another log, format or configuration
@@ -56,6 +57,17 @@ class JournalFull(SentinelError):
     """Too much waits to be written, or the disk has no room: nothing was kept, try again later."""
 
     code = "journal_full"
+
+
+class OverQuota(SentinelError):
+    """A sender has sent more than it may: nothing was taken, try again after `wait` seconds."""
+
+    code = "over_quota"
+
+    def __init__(self, unit: str, wait: float, per_second: float, capacity: float) -> None:
+        super().__init__(f"over the quota of {per_second:g} {unit} a second", "send again later")
+        self.unit, self.wait = unit, wait
+        self.per_second, self.capacity = per_second, capacity
 
 
 class StateError(SentinelError):

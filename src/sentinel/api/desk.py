@@ -35,10 +35,11 @@ class Desk(Struct, frozen=True, kw_only=True):
     Readers of the store run on threads of their own: they may block for as long as a query takes.
     """
 
-    take: Callable[[bytes, str | None], Awaitable[Any]]
-    """Body and content encoding; returns a receipt when it is durable, or raises JournalFull."""
-    take_otlp: Callable[[Signal, bytes, str | None, bool], Awaitable[Any]]
-    """The same of traces, logs or metrics; whether the body is JSON."""
+    take: Callable[[bytes, str | None, str], Awaitable[Any]]
+    """Body, content encoding and the name of a key; returns a receipt when it is durable, or raises
+    JournalFull or OverQuota."""
+    take_otlp: Callable[[tuple[Signal, bool], bytes, str | None, str], Awaitable[Any]]
+    """The same of traces, logs or metrics, and whether the body is JSON."""
     act: Callable[[Control], Awaitable[list[Any]]]
     telemetry: Callable[..., Page[StoredEvent]]
     anomalies: Callable[..., Page[Anomaly]]

@@ -15,16 +15,13 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 from msgspec import Struct
 
-from sentinel.api.headers import HEADERS
+from sentinel.api.headers import CALLER, HEADERS
 from sentinel.api.keys import Caller, Keyring
 from sentinel.api.problems import MEDIA_TYPE, Problem, problem
 from sentinel.api.routes.ingest import PATH as EVENTS
 from sentinel.settings.keys import Scope as KeyScope
 from sentinel.vitals.inventory import Vitals
 from sentinel.vitals.logs import log
-
-CALLER: Final = "sentinel.caller"
-"""Where in the scope of a request the name of its key stands; absent where it needed none."""
 
 _HEALTH: Final = ("/health/live", "/health/ready", "/health/startup")
 _INGEST: Final = frozenset((EVENTS, "/v1/traces", "/v1/logs", "/v1/metrics"))

@@ -21,6 +21,7 @@ from sentinel.model.incident import Incident
 from sentinel.service.engine_loop import EngineLoop, Parts
 from sentinel.service.ingest import Ingest
 from sentinel.service.private_file import write_private
+from sentinel.service.quotas import Quotas
 from sentinel.service.recovery import Recovered, judge_again, restore
 from sentinel.service.relay import Relay
 from sentinel.service.stream import Hub
@@ -135,12 +136,15 @@ class Service:
         return recovered
 
     def _ingest(self, intake: Intake) -> Ingest:
+        settings = self.settings
+        own = {key.name: key.quota for key in settings.api.keys if key.quota is not None}
         return Ingest(
             intake,
             self.journal,
             self.vitals,
-            body_bytes_max=self.settings.api.max_body_size,
+            body_bytes_max=settings.api.max_body_size,
             overload=self._overload,
+            quotas=Quotas(settings.ingestion.quota, own),
         )
 
     def _look_for_gap(self, stored_to: int) -> None:

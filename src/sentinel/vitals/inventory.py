@@ -42,6 +42,9 @@ FAMILIES: Final = {
     "refused_requests": Family(
         Counter, "requests_refused", "Requests that were not let in, unread.", ("reason",)
     ),
+    "quota_refused": Family(
+        Counter, "quota_refused", "Bodies of senders over their quota.", ("key", "unit")
+    ),
     "validation_failures": Family(
         Counter, "validation_failures", "Events refused, or flagged over_limit.", ("reason",)
     ),
@@ -97,6 +100,7 @@ class Vitals:
     processed: Counter
     ingestion_errors: Counter
     refused_requests: Counter
+    quota_refused: Counter
     validation_failures: Counter
     otlp_records: Counter
     redactions: Counter
