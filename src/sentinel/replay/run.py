@@ -26,6 +26,9 @@ from sentinel.sources.segments import EVENTS, TICK, Record
 LOG_ID = "replay"
 """The log of a stream that has no other: the position is the ordinal over all input."""
 
+MODELS_TOLD = 1000
+"""Models without a price that are told apart."""
+
 _KEY = b"llm-sentinel replay"
 """Pseudonyms of a replay are the same everywhere, so that it can be compared."""
 
@@ -145,7 +148,9 @@ class Replay:
         counts.alerts += len(alerts)
         counts.states.update(judgement.counts())
         counts.redacted.update(batch.redacted)
-        counts.unpriced.update(batch.unpriced)
+        for model, events in batch.unpriced.items():
+            known = model in counts.unpriced or len(counts.unpriced) < MODELS_TOLD
+            counts.unpriced[model if known else "other"] += events
         for event in judgement.incident_events:
             counts.opened += event.kind == "open"
             counts.resolved += event.kind == "close"
