@@ -45,6 +45,8 @@ class Load(NamedTuple):
     seconds: float
     baselines: int
     found: list[str]
+    others: int
+    """Incidents of everybody else."""
 
 
 def event(service: str, chance: random.Random, *, slow: float = 1.0) -> dict[str, Any]:
@@ -128,6 +130,7 @@ def under_load(folder: Path, names: Iterator[str]) -> Load:
             seconds=seconds,
             baselines=sum(1 for one in known if one["service"] in real and one["samples"] >= CALLS),
             found=[incident["type"] for incident in incidents],
+            others=service.read("/api/v1/incidents", limit=1000)["count"] - len(incidents),
         )
 
 

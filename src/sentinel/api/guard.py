@@ -7,6 +7,7 @@ come from another origin.
 """
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final
 
@@ -121,13 +122,17 @@ class _Judge:
         return None
 
     def _is_ours(self, host: str) -> bool:
-        name = _without_port(host.lower())
-        if name in self._hosts or name == "localhost" or name.endswith(".localhost"):
-            return True
-        try:
-            return ip_address(name).is_loopback
-        except ValueError:
-            return False
+        return _without_port(host.lower()) in self._hosts or _is_this_machine(host)
+
+
+@lru_cache(256)
+def _is_this_machine(host: str) -> bool:
+    """Say whether a Host header names what every machine calls itself."""
+    name = _without_port(host.lower())
+    try:
+        return name == "localhost" or name.endswith(".localhost") or ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 def _without_port(host: str) -> str:
