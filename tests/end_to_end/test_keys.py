@@ -224,6 +224,20 @@ def test_a_page_of_another_origin_cannot_send_events(open_service: Serving, orig
     assert open_service.request("POST", "/api/v1/events", EVENT, own).status == 200
 
 
+def test_a_browser_may_ask_whether_it_may_ask(tmp_path: Path) -> None:
+    keys = [{"name": "page", "scopes": ["read"], "key_sha256": hashed(READER)}]
+    page = {"Origin": "https://board.example", "Access-Control-Request-Method": "GET"}
+    api = {"keys": keys, "enable_cors": True, "cors_origins": [page["Origin"]]}
+    with serving(tmp_path, {"api": api}) as service:
+        asked = page | {"Access-Control-Request-Headers": "authorization"}
+        answer = service.request("OPTIONS", "/api/v1/incidents", headers=asked)
+        assert answer.status == 204
+        assert answer.headers["access-control-allow-origin"] == page["Origin"]
+        assert service.request("GET", "/api/v1/incidents", headers=page).status == 401
+        said = page | bearer(READER)
+        assert service.request("GET", "/api/v1/incidents", headers=said).status == 200
+
+
 def test_with_a_key_any_name_will_do(closed: Serving) -> None:
     said = bearer(READER) | {"Host": "sentinel.example"}
     assert closed.request("GET", "/api/v1/incidents", headers=said).status == 200
