@@ -53,4 +53,4 @@ exec "$python" -S -m pytest -p no:cacheprovider -p no:benchmark --capture=sys te
     tests/property/test_recent.py tests/property/test_records.py tests/property/test_novelty.py \
     tests/property/test_evidence.py tests/property/test_evidence_cuts.py \
     tests/property/test_subject_records.py tests/property/test_otlp.py \
-    tests/unit/intake/test_keep.py "$@"
+    tests/unit/intake/test_keep.py tests/unit/intake/test_prices.py "$@"

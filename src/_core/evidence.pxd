@@ -2,6 +2,7 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 
 from sentinel._core.findings cimport Findings
+from sentinel._core.lenders cimport Lenders
 from sentinel._core.subject cimport Laws, Subject
 
 cdef enum:
@@ -29,11 +30,10 @@ cdef class Evidence:
     cdef Subject** subjects
     cdef Py_ssize_t chunk_count
     cdef Py_ssize_t reached
+    cdef Lenders lenders
     cdef dict numbers           # key -> number; a service as a whole has None for a model
     cdef list keys
     cdef list free_numbers
-    cdef dict models
-    cdef dict houses
     cdef object zone_at
     cdef object zone_offset
     cdef int64_t next_due       # second of T at which some bucket is to be closed
@@ -43,6 +43,7 @@ cdef class Evidence:
     cdef int32_t subject_of(self, key) except -1
     cdef int32_t whole_of(self, key) except -1
     cdef int expect(self, int32_t number) except -1
+    cdef void note_due(self, const Subject* s) noexcept nogil
     cdef int run(self, const Calls* calls, int base) noexcept nogil
     cdef int find_parent(self, Subject* s, int64_t clock) noexcept nogil
     cdef int step(self, const Calls* c, Py_ssize_t i) noexcept nogil

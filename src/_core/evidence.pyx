@@ -14,13 +14,14 @@ from libc.string cimport memset
 
 from sentinel._core.channel cimport Nature
 from sentinel._core.findings cimport CHANNELS, LEVEL_CHANNELS, Hit, date_findings
+from sentinel._core.lenders cimport add_lender, drop_lender
 from sentinel._core.rates cimport NS, count_call
 from sentinel._core.shares cimport ShareNature
 from sentinel._core.steps cimport (
     METRICS, Call, call_step, close_due, next_due, pass_silence, whole_step)
 from sentinel._core.subject cimport (
-    Subject, accept_channel_of, borrow, end_subject, first_threshold, learn_week, name_of,
-    restart_subject, set_threshold, start_subject)
+    Subject, accept_channel_of, borrow, end_subject, first_threshold, learn_week, lends_better,
+    name_of, restart_subject, set_threshold, start_subject)
 
 cdef extern from *:
     """
@@ -56,7 +57,6 @@ cdef class Evidence:
 
     def __cinit__(self, *, int64_t lateness_ns, int64_t idle_ns, **laws):
         self.numbers, self.keys, self.free_numbers = {}, [], []
-        self.models, self.houses = {}, {}
         self.laws.lateness = (lateness_ns + NS - 1) // NS
         self.laws.idle_ns = idle_ns
         self.next_due = NEVER
@@ -69,6 +69,7 @@ cdef class Evidence:
         for i in range(self.chunk_count):
             free(self.subjects[i])
         free(self.subjects)
+        free(self.lenders.numbers)
         free(self.out.rows)
         free(self.out.hits)
 
@@ -131,8 +132,7 @@ cdef class Evidence:
         memset(s, 0, sizeof(Subject))
         s.live = True
         s.service = service if service >= 0 else number
-        s.model = self.models.setdefault((key[0], key[1], key[3]), len(self.models))
-        s.house = self.houses.setdefault((key[0], key[1]), len(self.houses))
+        s.model, s.house = name_of((key[0], key[1], key[3])), name_of(key[:2])
         s.name = name_of(key)
         start_subject(s)
         s.high = first_threshold(&self.laws)
@@ -152,11 +152,18 @@ cdef class Evidence:
         return self.take(key, -1) if found is None else found
 
     cdef int expect(self, int32_t number) except -1:
-        """Take note of when a subject that was read back has a bucket to close."""
-        cdef int64_t due = next_due(self.at(number), &self.laws)
+        """Take note of a subject that was read back: its next bucket, and that it may lend."""
+        cdef Subject* s = self.at(number)
+        if s.calls >= PARENT_CALLS and s.service != number \
+                and add_lender(&self.lenders, number) < 0:
+            raise MemoryError
+        self.note_due(s)
+        return 0
+
+    cdef void note_due(self, const Subject* s) noexcept nogil:
+        cdef int64_t due = next_due(s, &self.laws)
         if due < self.next_due:
             self.next_due = due
-        return 0
 
     cdef void forget_batch(self) noexcept nogil:
         self.out.n = self.out.hit_n = 0
@@ -175,7 +182,7 @@ cdef class Evidence:
         cdef Call call
         cdef Subject* s = self.at(c.subject[i])
         cdef Subject* whole = self.at(s.service)
-        cdef int64_t clock = c.clock[i], now = clock // NS, due
+        cdef int64_t clock = c.clock[i], now = clock // NS
         cdef Py_ssize_t first = self.out.n
         if close_due(whole, s.service, &self.laws, now, &self.out) < 0:
             return -1
@@ -201,6 +208,8 @@ cdef class Evidence:
         s.last = s.touched = whole.last = whole.touched = clock
         s.calls += 1
         whole.calls += 1
+        if s.calls == PARENT_CALLS and add_lender(&self.lenders, c.subject[i]) < 0:
+            return -1
         call.values = c.values + i * METRICS
         call.at.time = c.time[i]
         call.at.offset = c.offset[i]
@@ -216,34 +225,26 @@ cdef class Evidence:
             return -1
         if self.out.n > first:
             c.watched[i] = 1
-        due = next_due(s, &self.laws)
-        if due < self.next_due:
-            self.next_due = due
-        due = next_due(whole, &self.laws)
-        if due < self.next_due:
-            self.next_due = due
+        self.note_due(s)
+        self.note_due(whole)
         return 0
 
     cdef int find_parent(self, Subject* s, int64_t clock) noexcept nogil:
         """Let a new subject borrow from whom knows its model best, else from whom knows most."""
-        cdef Py_ssize_t i
+        cdef Py_ssize_t i = 0
+        cdef int32_t number
         cdef Subject* other
         cdef Subject* best = NULL
-        cdef bint better
-        for i in range(self.reached):
-            other = self.at(<int32_t> i)
-            if (not other.live or other.service == i or other.house != s.house
-                    or other.calls < PARENT_CALLS or clock - other.last > self.laws.idle_ns):
+        while i < self.lenders.n:
+            number = self.lenders.numbers[i]
+            other = self.at(number)
+            if not other.live or other.service == number or other.calls < PARENT_CALLS:
+                drop_lender(&self.lenders, i)       # it went, or began anew
                 continue
-            if best == NULL:
-                better = True
-            elif (other.model == s.model) != (best.model == s.model):
-                better = other.model == s.model
-            elif other.calls != best.calls:
-                better = other.calls > best.calls
-            else:
-                better = other.name < best.name
-            if better:
+            i += 1
+            if other.house != s.house or clock - other.last > self.laws.idle_ns:
+                continue
+            if best == NULL or lends_better(other, best, s):
                 best = other
         return borrow(s, best, best.model == s.model) if best != NULL else 0
 

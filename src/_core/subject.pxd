@@ -4,7 +4,7 @@
 What it borrows when it is born, what it keeps when it is of another log, how it ends.
 """
 from libc.math cimport exp, log
-from libc.stdint cimport int32_t, int64_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
@@ -60,8 +60,8 @@ cdef struct Laws:
 
 cdef struct Subject:
     int32_t service         # the subject of the service as a whole; its own number where it is that
-    int32_t model           # number of (tenant, environment, model)
-    int32_t house           # number of (tenant, environment)
+    uint64_t model          # hash of (tenant, environment, model)
+    uint64_t house          # hash of (tenant, environment)
     int32_t parent          # from whom it borrowed: 0 nobody, 1 its model elsewhere, 2 its house
     uint64_t name           # hash of its key: settles what is equal otherwise
     int64_t last            # T of its last call; 0 before the first
@@ -111,6 +111,16 @@ cdef inline void end_subject(Subject* s) noexcept nogil:
     for i in range(2):
         free(s.speakers[i].ring)
         s.speakers[i].ring = NULL
+
+
+cdef inline bint lends_better(const Subject* other, const Subject* best,
+                              const Subject* to) noexcept nogil:
+    """Tell whether one subject has more to lend than another: its model first, then its calls."""
+    if (other.model == to.model) != (best.model == to.model):
+        return other.model == to.model
+    if other.calls != best.calls:
+        return other.calls > best.calls
+    return other.name < best.name
 
 
 cdef inline void restart_subject(Subject* s, double high) noexcept nogil:

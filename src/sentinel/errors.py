@@ -7,6 +7,7 @@ SentinelError
 │   └── StoreBusy          for now: there was no time for it
 ├── JournalFull            the log takes no more for now
 ├── BrokerError            message brokers that cannot be reached, or refuse
+├── OverQuota              a sender has sent more than it may
 └── StateError             saved state that cannot be used
     ├── TornState          its checksum or its length is wrong
     ├── ForeignState       whole, but of another log, format or configuration
@@ -63,6 +64,17 @@ class BrokerError(SentinelError):
     """Message brokers that cannot be reached, or refuse what they are asked."""
 
     code = "broker"
+
+
+class OverQuota(SentinelError):
+    """A sender has sent more than it may: nothing was taken, try again after `wait` seconds."""
+
+    code = "over_quota"
+
+    def __init__(self, unit: str, wait: float, per_second: float, capacity: float) -> None:
+        super().__init__(f"over the quota of {per_second:g} {unit} a second", "send again later")
+        self.unit, self.wait = unit, wait
+        self.per_second, self.capacity = per_second, capacity
 
 
 class StateError(SentinelError):

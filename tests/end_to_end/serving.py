@@ -117,6 +117,10 @@ class Serving:
             self._process.wait(SECONDS)
 
     @property
+    def process_id(self) -> int | None:
+        return None if self._process is None else self._process.pid
+
+    @property
     def is_alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
 

@@ -63,7 +63,7 @@ def asked(query: str, code: str = "bad_parameter", resource: str = "telemetry") 
 
 def raw(head: bytes, text: bytes = b"", *, line: bytes = b"POST /api/v1/events HTTP/1.1") -> bytes:
     """Return a request as bytes; `head` are header lines without their ends."""
-    lines = [line, b"Host: x", *([head] if head else []), b"", text]
+    lines = [line, b"Host: localhost", *([head] if head else []), b"", text]
     return b"\r\n".join(lines)
 
 

@@ -322,14 +322,3 @@ def test_a_port_that_is_in_use_is_a_warning(tmp_path: Path) -> None:
             (warning,) = own.logged("otlp.port_in_use")
             assert (warning["level"], warning["address"]) == ("warning", address)
             assert own.stop() == 0
-
-
-def test_a_port_that_others_could_reach_needs_a_word_about_it(tmp_path: Path) -> None:
-    address = f"0.0.0.0:{free_port()}"
-    own = Serving(tmp_path, {"ingestion": {"otlp": {"bind_addr": address}}})
-    own.launch()
-    try:
-        assert own.wait() != 0
-        assert f"ingestion.otlp.bind_addr: {address}" in own.log()
-    finally:
-        own.close()

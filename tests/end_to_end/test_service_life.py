@@ -8,9 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from end_to_end.serving import Answer, Serving, call, calls, free_port, serving, until
+from end_to_end.serving import Answer, Serving, call, calls, serving, until
 from sentinel.sources.journal import CONTROL, read_folder
 
 COUNTING = {"impact", "examples", "peak"}
@@ -167,17 +165,6 @@ def refusal_of(service: Serving) -> str:
         return service.log()
     finally:
         service.close()
-
-
-@pytest.mark.parametrize("address", ["0.0.0.0", "[::]", "example.org", "192.0.2.1"])
-def test_an_address_that_others_can_reach_needs_insecure_and_the_message_says_so(
-    tmp_path: Path, address: str
-) -> None:
-    api = {"bind_addr": f"{address}:{free_port()}"}
-    said = refusal_of(Serving(tmp_path, {"api": api}))
-    assert api["bind_addr"] in said
-    assert "api.insecure" in said
-    assert not (tmp_path / "data").exists()
 
 
 def test_a_port_in_use_is_told(tmp_path: Path) -> None:

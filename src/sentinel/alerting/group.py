@@ -16,6 +16,8 @@ from sentinel.model.instant import instant
 from sentinel.model.severity import SEVERITIES, Severity
 
 NS = 1_000_000_000
+HELD_NS = 7 * 86_400 * NS
+"""What was held back so long ago is no news; without an end names would add up."""
 
 
 class GroupingRules(Struct, frozen=True, kw_only=True):
@@ -155,12 +157,13 @@ class Grouper:
         return self._state.subjects.setdefault("\0".join(names), _Subject(opened_at=0))
 
     def _forget_before(self, clock: int) -> None:
-        """Forget subjects whose window has passed and that hold nothing back."""
+        """Forget subjects whose window has passed; what holds something back, a week later."""
         window = self._rules.window_secs * NS
+        held = max(window, HELD_NS)
         self._state.subjects = {
             name: subject
             for name, subject in self._state.subjects.items()
-            if subject.held_back or clock - subject.opened_at < window
+            if clock - subject.opened_at < (held if subject.held_back else window)
         }
 
     def _alert(

@@ -17,7 +17,7 @@ from sentinel.api.headers import HEADERS
 from sentinel.api.page import PAGE
 from sentinel.api.problems import answer, of_framework, of_ours
 from sentinel.api.request_log import log_requests
-from sentinel.api.routes import baselines, health, incidents, ingest, otlp, queries
+from sentinel.api.routes import baselines, health, incidents, ingest, otlp, prices, queries
 from sentinel.errors import SentinelError
 from sentinel.vitals.logs import log
 
@@ -80,6 +80,7 @@ def build(
             queries.anomalies,
             queries.recent,
             queries.baselines,
+            prices.unpriced,
             queries.exposition(metrics_path),
             incidents.incidents,
             incidents.incident,

@@ -35,10 +35,11 @@ class Desk(Struct, frozen=True, kw_only=True):
     Readers of the store run on threads of their own: they may block for as long as a query takes.
     """
 
-    take: Callable[[bytes, str | None], Awaitable[Any]]
-    """Body and content encoding; returns a receipt when it is durable, or raises JournalFull."""
-    take_otlp: Callable[[Signal, bytes, str | None, bool], Awaitable[Any]]
-    """The same of traces, logs or metrics; whether the body is JSON."""
+    take: Callable[[bytes, str | None, str], Awaitable[Any]]
+    """Body, content encoding and the name of a key; returns a receipt when it is durable, or raises
+    JournalFull or OverQuota."""
+    take_otlp: Callable[[tuple[Signal, bool], bytes, str | None, str], Awaitable[Any]]
+    """The same of traces, logs or metrics, and whether the body is JSON."""
     act: Callable[[Control], Awaitable[list[Any] | None]]
     """What it did; None: it is in the log, and another process does it."""
     telemetry: Callable[..., Page[StoredEvent]]
@@ -46,6 +47,8 @@ class Desk(Struct, frozen=True, kw_only=True):
     incidents: Callable[..., Page[Incident]]
     incident: Callable[[str], Incident | None]
     baselines: Callable[[], list[BaselineSummary]]
+    unpriced: Callable[[], dict[str, int]]
+    """Events without a cost by model, where nobody knows a price."""
     follow: Callable[[str | None], AsyncIterator[tuple[str, bytes]]]
     components: Callable[[], dict[str, Component]]
     exposition: Callable[[], bytes]

@@ -1,5 +1,6 @@
 """Errors as `application/problem+json` (RFC 9457): what, where, and what to do; never a value."""
 
+import math
 from typing import Any
 
 import msgspec
@@ -11,6 +12,7 @@ from sentinel.api.headers import HEADERS
 from sentinel.errors import (
     BrokerError,
     JournalFull,
+    OverQuota,
     QueryError,
     SentinelError,
     StateError,
@@ -21,6 +23,8 @@ from sentinel.vitals.logs import log
 MEDIA_TYPE = "application/problem+json"
 _TITLES = {
     400: "bad request",
+    401: "unauthorized",
+    403: "forbidden",
     404: "not found",
     405: "method not allowed",
     409: "conflict",
@@ -56,7 +60,7 @@ def problem(status: int, code: str, detail: str = "", errors: list[Any] | None =
 def as_response(told: Problem) -> Response[Any]:
     """Return a problem as a response."""
     # A path that no route has is answered past the application's own headers.
-    headers = HEADERS | ({"Retry-After": "1"} if told.status in (429, 503) else {})
+    headers = HEADERS | ({"Retry-After": "1"} if told.status == 503 else {})
     return Response(
         msgspec.json.encode(told),
         status_code=told.status,
@@ -97,13 +101,33 @@ def of_framework(_request: Request[Any, Any, Any], error: HTTPException) -> Resp
 
 def of_ours(_request: Request[Any, Any, Any], error: SentinelError) -> Response[Any]:
     """Return what the service refuses."""
-    return as_response(problem_of(error))
+    response = as_response(problem_of(error))
+    response.headers.update(later(error))
+    return response
+
+
+def later(error: SentinelError) -> dict[str, str]:
+    """Return the headers that say when to send again, and how much.
+
+    The quota stands as in the IETF's draft of RateLimit fields (httpapi-ratelimit-headers).
+    """
+    if not isinstance(error, OverQuota):
+        return {}
+    wait = max(1, math.ceil(error.wait))
+    window = max(1, round(error.capacity / error.per_second))
+    return {
+        "Retry-After": str(wait),
+        "RateLimit-Policy": f'"{error.unit}";q={error.capacity:.0f};w={window}',
+        "RateLimit": f'"{error.unit}";r=0;t={wait}',
+    }
 
 
 def problem_of(error: SentinelError) -> Problem:
     """Return an error of ours as a problem."""
     if isinstance(error, (BrokerError, JournalFull, StateError, StoreBusy)):
         return problem(503, error.code, str(error))
+    if isinstance(error, OverQuota):
+        return problem(429, error.code, str(error))
     if isinstance(error, QueryError):
         return problem(400, error.code, str(error))
     return problem(500, error.code)

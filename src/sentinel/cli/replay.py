@@ -200,6 +200,11 @@ def _summary_lines(counts: Counts, still_open: int, seconds: float) -> Iterable[
         yield f"refused {refused:,} of {counts.events:,} inputs: {reasons}"
         for first in counts.first_rejections:
             yield f"  input {first.position:,} {first.path}: {first.reason}"
+    if counts.unpriced:
+        models = ", ".join(f"{model} {n:,}" for model, n in counts.unpriced.most_common(5))
+        more = len(counts.unpriced) - 5
+        rest = f" and {more:,} more models" if more > 0 else ""
+        yield f"without a price: {models}{rest}"
     flagged = {"over_limit": counts.over_limit, **counts.states}
     told = ", ".join(f"{name} {n:,}" for name, n in flagged.items() if n)
     if told:

@@ -1,6 +1,6 @@
 """The face of the room: a body at a position becomes a batch and the reasons for what is missing.
 
-body -> decode -> read (one form, columns) -> admit -> redact -> Batch
+body -> decode -> read (one form, columns) -> price -> admit -> redact -> Batch
 """
 
 from collections import Counter
@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 
 from sentinel._core.columns import Columns, Reader, is_name
 from sentinel._core.marks import Marker
+from sentinel._core.prices import Costs
 from sentinel.errors import SettingsError
 from sentinel.intake.admit import REASONS, Gate, Refusal
 from sentinel.intake.decode import EventDecoder
 from sentinel.intake.identity import PositionIds, bits_of
 from sentinel.intake.keep import EventKeeper
+from sentinel.intake.prices import PriceTable
 from sentinel.intake.redact import Redactor
 from sentinel.intake.settings import IntakeSettings
 from sentinel.model.batch import Batch, Key, Rejection
@@ -50,10 +52,18 @@ class Intake:
     """Turns what producers send for one partition into batches.
 
     Pure: what comes out depends on the arguments alone.  Threads may share one.
+
+    Without `prices` no cost is worked out: what was accepted once has the costs of its day.
     """
 
     def __init__(
-        self, settings: IntakeSettings, *, key: bytes, log_id: str, partition: int = 0
+        self,
+        settings: IntakeSettings,
+        *,
+        key: bytes,
+        log_id: str,
+        partition: int = 0,
+        prices: PriceTable | None = None,
     ) -> None:
         least, most = KEY_BYTES
         if not least <= len(key) <= most:
@@ -68,6 +78,7 @@ class Intake:
         self._reader = Reader(Event, Prompt, Response)
         self._marker = Marker(Event, Response)
         self._keeper = EventKeeper()
+        self._costs = None if prices is None else Costs(Event, Response, prices.tariff)
         self._gate = Gate(settings)
         self._redactor = Redactor(settings, self._reader, key)
         self._position_ids = PositionIds(log_id, partition)
@@ -184,6 +195,9 @@ class Intake:
         else:
             received_at = None if where.received_at is None else where.received_at // 1000
             columns = self._reader.read(events, -1 if received_at is None else received_at)
+        unpriced = None
+        if self._costs is not None:
+            unpriced = self._costs.fill(events, columns.fault, columns.time, columns.values)
         over_limit, refused = self._gate.check(columns, received_at)
         if not is_name(where.tenant):
             refused = [Refusal(row, "bad_name", "tenant") for row in range(len(events))]
@@ -221,6 +235,7 @@ class Intake:
             session=session,
             partition=self._partition,
             redacted=redacted,
+            unpriced=unpriced or {},
         )
         return batch, rejections
 

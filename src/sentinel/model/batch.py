@@ -52,6 +52,8 @@ class Batch(Struct, frozen=True):
     partition: int = 0
     redacted: dict[str, int] = {}
     """How much was taken out of texts on the way in, by kind."""
+    unpriced: dict[str, int] = {}
+    """How many events have tokens and a model that nobody knows a price for, by model."""
     kept: tuple[Kept, ...] = ()
     """What a store keeps beside these columns, in parts that follow each other; none in a replay,
     which has no store."""

@@ -19,11 +19,15 @@ from sentinel.model.incident import Incident, IncidentEvent
 from sentinel.replay.records import batch_of
 from sentinel.settings import Settings
 from sentinel.settings.middle import engine_rules, grouping_rules, intake_settings
+from sentinel.settings.prices import price_table
 from sentinel.sources.file import Body
 from sentinel.sources.segments import EVENTS, TICK, Record
 
 LOG_ID = "replay"
 """The log of a stream that has no other: the position is the ordinal over all input."""
+
+MODELS_TOLD = 1000
+"""Models without a price that are told apart."""
 
 _KEY = b"llm-sentinel replay"
 """Pseudonyms of a replay are the same everywhere, so that it can be compared."""
@@ -46,6 +50,8 @@ class Counts(Struct):
     """Repeated, late, stale, overflowed, unjudged events."""
     redacted: Counter[str] = field(default_factory=Counter)
     """What was taken out of texts, by kind."""
+    unpriced: Counter[str] = field(default_factory=Counter)
+    """Events without a cost whose model nobody knows a price for, by model."""
     first_rejections: list[Rejection] = field(default_factory=list)
     """The first few, to show."""
 
@@ -79,8 +85,9 @@ class Replay:
         self._rules = engine_rules(settings)
         self.partition = Partition(self._rules, log_id)
         rules = intake_settings(settings)
-        self._intake = Intake(rules, key=_KEY, log_id=log_id)
-        # What a journal holds was accepted under the rules of its day: nothing is refused now.
+        prices = price_table(settings.prices)
+        self._intake = Intake(rules, key=_KEY, log_id=log_id, prices=prices)
+        # What a journal holds was accepted under the rules of its day, and has its prices.
         accepted = msgspec.structs.replace(rules, on_limit="flag")
         self._accepted = Intake(accepted, key=_KEY, log_id=log_id)
         self._grouper = Grouper(grouping_rules(settings))
@@ -141,6 +148,9 @@ class Replay:
         counts.alerts += len(alerts)
         counts.states.update(judgement.counts())
         counts.redacted.update(batch.redacted)
+        for model, events in batch.unpriced.items():
+            known = model in counts.unpriced or len(counts.unpriced) < MODELS_TOLD
+            counts.unpriced[model if known else "other"] += events
         for event in judgement.incident_events:
             counts.opened += event.kind == "open"
             counts.resolved += event.kind == "close"

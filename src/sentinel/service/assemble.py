@@ -16,7 +16,6 @@ from sentinel.model.baseline import BaselineSummary
 from sentinel.model.control import Control
 from sentinel.model.incident import IncidentEvent
 from sentinel.service.engine_loop import EngineLoop
-from sentinel.service.ingest import Ingest
 from sentinel.service.outlet import ToChannels
 from sentinel.service.owner import Owner, Parts
 from sentinel.service.recovery import Recovered, Restored, judge_again, restore
@@ -82,18 +81,14 @@ class Service(Running):
             committed=lambda: self._relay.wake() if self._relay is not None else None,
         )
         self.engine.own(self.owner)
-        # What is in the journal was accepted under the rules of its day: nothing is refused now.
+        # What is in the journal was accepted under the rules of its day, and has its prices:
+        # nothing is refused or priced now.
         again = msgspec.structs.replace(intake_rules, on_limit="flag")
         accepted = Intake(again, key=key, log_id=log_id)
         recovered = judge_again(self.owner, self.store, self.journal, accepted)
         self._relay = Relay(self.checkpoint, channel, self.vitals, crash_point=crash_point)
-        self.ingest = Ingest(
-            Intake(intake_rules, key=key, log_id=log_id),
-            self.journal,
-            self.vitals,
-            body_bytes_max=settings.api.max_body_size,
-            overload=self._overload,
-        )
+        intake = Intake(intake_rules, key=key, log_id=log_id, prices=self._prices())
+        self.ingest = self._ingest(intake, self.journal, self._overload)
         self.engine.start()
         self.journal.start()
         self._recovered = True

@@ -20,7 +20,6 @@ from sentinel.service.dead_letters import DeadLetters
 from sentinel.service.elsewhere import Elsewhere, View
 from sentinel.service.engine_loop import EngineLoop
 from sentinel.service.grouping import NAME, GroupingStage
-from sentinel.service.ingest import Ingest
 from sentinel.service.membership import Around, Held, Membership, name_of
 from sentinel.service.owner import Owner
 from sentinel.service.relay import Relay
@@ -77,6 +76,7 @@ class ClusterService(Running):
         self._open_store(cluster_id)
         self.engine = EngineLoop(self.vitals, failed=self.fail, given_up=self._gave_up)
         rules = intake_settings(settings)
+        self._price_list = self._prices()
         self.membership = self._membership(cluster_id, rules, key)
         self.elsewhere = Elsewhere(self.checkpoints, cluster_id, self.membership.rules)
         self._source = KafkaSource(
@@ -94,12 +94,10 @@ class ClusterService(Running):
             settle=lambda token, error: self.ingest.settled(token, error),
             crash_point=self._crash_point,
         )
-        self.ingest = Ingest(
-            Intake(rules, key=key, log_id=cluster_id),
+        self.ingest = self._ingest(
+            Intake(rules, key=key, log_id=cluster_id, prices=self._price_list),
             self.log,
-            self.vitals,
-            body_bytes_max=settings.api.max_body_size,
-            overload=lambda: "the service is stopping" if self._draining else "",
+            lambda: "the service is stopping" if self._draining else "",
         )
         self.engine.start()
         self._source.start()
@@ -116,7 +114,11 @@ class ClusterService(Running):
                 engine=self.engine,
                 vitals=self.vitals,
                 intake_of=lambda place, log_id: Intake(
-                    rules, key=key, log_id=log_id, partition=place.partition
+                    rules,
+                    key=key,
+                    log_id=log_id,
+                    partition=place.partition,
+                    prices=self._price_list,
                 ),
                 letters_of=lambda place: DeadLetters(
                     self._sender, place, self.vitals, crash_point=self._crash_point

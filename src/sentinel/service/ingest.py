@@ -11,11 +11,13 @@ from typing import NamedTuple, Protocol
 import msgspec
 from msgspec import Struct
 
-from sentinel.errors import JournalFull, StateError
+from sentinel.errors import JournalFull, OverQuota, StateError
 from sentinel.intake import Intake, OtlpDecoder, Signal, inflate
 from sentinel.model.batch import NOTHING, Batch, Rejection
 from sentinel.model.control import Control
 from sentinel.model.incident import IncidentEvent
+from sentinel.service.quotas import Quotas
+from sentinel.service.unpriced import Unpriced
 from sentinel.service.work import Work
 from sentinel.sources.journal import CONTROL, EVENTS, TICK, Appended
 from sentinel.vitals.inventory import Vitals
@@ -41,6 +43,8 @@ class _Taken(NamedTuple):
     rejections: list[Rejection]
     payload: bytes
     outcomes: dict[str, int]
+    nbytes: int = 0
+    """Of the body, inflated."""
 
 
 _Decode = Callable[[bytes, int, str], _Taken]
@@ -78,43 +82,59 @@ class Ingest:
         *,
         body_bytes_max: int,
         overload: Callable[[], str],
+        quotas: Quotas,
     ) -> None:
         self._intake, self._journal, self._vitals = intake, journal, vitals
-        self._overload = overload
+        self._overload, self._quotas = overload, quotas
         self._body_bytes_max = body_bytes_max
         self._otlp = OtlpDecoder()
+        self.unpriced = Unpriced(vitals)
         self._loop = asyncio.get_running_loop()
         # One: bodies that take turns on one core push each other's events out of its cache, which
         # cost 0.2 us an event, and decoding holds the GIL anyway.
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="intake")
         self.last_append = time.monotonic()
 
-    async def take(self, body: bytes, encoding: str | None, tenant: str = "default") -> Receipt:
+    async def take(
+        self, body: bytes, encoding: str | None, sender: str = "", tenant: str = "default"
+    ) -> Receipt:
         """Take one body; returns when its accepted events are durable.
+
+        `sender` is the name of a key; empty where none was needed.
 
         Raises
         ------
+        OverQuota
+            The sender has sent too much: nothing was taken.
         JournalFull
             It is over its bound, or the disk is full: nothing was taken.
         StateError
             It cannot write: nothing was taken.
         """
-        return await self._take(self._decode, body, encoding, tenant)
+        return await self._take(self._decode, body, encoding, (sender, tenant))
 
     async def take_otlp(
-        self, signal: Signal, body: bytes, encoding: str | None, json: bool, tenant: str = "default"
+        self, otlp: tuple[Signal, bool], body: bytes, encoding: str | None, sender: str = ""
     ) -> Receipt:
-        """Take one OTLP request, as `take` does."""
-        receipt = await self._take(partial(self._decode_otlp, signal, json), body, encoding, tenant)
+        """Take one OTLP request, as `take` does; what it is of, and whether it is JSON."""
+        signal = otlp[0]
+        decode = partial(self._decode_otlp, *otlp)
+        receipt = await self._take(decode, body, encoding, (sender, "default"))
         self._vitals.count_otlp(signal, receipt.outcomes)
         return receipt
 
     async def _take(
-        self, decode: _Decode, body: bytes, encoding: str | None, tenant: str
+        self, decode: _Decode, body: bytes, encoding: str | None, whose: tuple[str, str]
     ) -> Receipt:
+        sender, tenant = whose
         reason = self._overload()
         if reason:
             raise JournalFull(reason, "send again later")
+        try:
+            self._quotas.admit(sender)
+        except OverQuota as error:
+            self._vitals.quota_refused.labels(sender or "none", error.unit).inc()
+            raise
         received_at = time.time_ns()
         if len(body) <= INLINE_BYTES and encoding is None:
             taken = self._inflated(decode, body, encoding, received_at, tenant)
@@ -122,7 +142,9 @@ class Ingest:
             taken = await self._loop.run_in_executor(
                 self._pool, self._inflated, decode, body, encoding, received_at, tenant
             )
-        self._vitals.received.inc(len(taken.rejections) + len(taken.batch))
+        events = len(taken.rejections) + len(taken.batch)
+        self._quotas.charge(sender, events=events, nbytes=taken.nbytes)
+        self._vitals.received.inc(events)
         for rejection in taken.rejections:
             self._vitals.validation_failures.labels(rejection.code).inc()
         flagged = int(taken.batch.over_limit.sum())
@@ -130,6 +152,7 @@ class Ingest:
             self._vitals.validation_failures.labels("over_limit").inc(flagged)
         for kind, count in taken.batch.redacted.items():
             self._vitals.redactions.labels(kind.lower()).inc(count)
+        self.unpriced.count(taken.batch.unpriced)
         if len(taken.batch):
             token = Token(taken.batch, self._loop.create_future())
             self._append(EVENTS, taken.payload, received_at, tenant, token)
@@ -172,8 +195,8 @@ class Ingest:
         inflated = inflate(body, encoding=encoding, limit=self._body_bytes_max)
         if isinstance(inflated, Rejection):
             self._vitals.ingestion_errors.labels(inflated.code).inc()
-            return _Taken(NOTHING, [inflated], b"", {})
-        return decode(inflated, received_at, tenant)
+            return _Taken(NOTHING, [inflated], b"", {}, len(body))
+        return decode(inflated, received_at, tenant)._replace(nbytes=len(inflated))
 
     def _decode(self, body: bytes, received_at: int, tenant: str) -> _Taken:
         batch, rejections, _ = self._intake.take(

@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import os
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -12,15 +11,19 @@ from typing import Any
 import msgspec
 
 from sentinel.api.desk import Component, Desk
+from sentinel.intake import Intake, PriceTable
 from sentinel.model.baseline import BaselineSummary
 from sentinel.model.control import Control
 from sentinel.model.incident import Incident, IncidentEvent
 from sentinel.service.answers import STORE_FILE, answers_of, store_identity
 from sentinel.service.engine_loop import EngineLoop
-from sentinel.service.ingest import Ingest
+from sentinel.service.ingest import Ingest, Log
+from sentinel.service.private_file import write_private
+from sentinel.service.quotas import Quotas
 from sentinel.service.recovery import Recovered
 from sentinel.service.stream import Hub
 from sentinel.settings import Settings
+from sentinel.settings.prices import price_table
 from sentinel.stores.answers import Answers
 from sentinel.stores.duckdb import DuckDbStore
 from sentinel.stores.queries import IncidentFilter
@@ -40,13 +43,7 @@ def privacy_key(settings: Settings) -> bytes:
         return path.read_bytes()
     except FileNotFoundError:
         key = secrets.token_bytes(32)
-        beside = path.with_suffix(".new")
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(key)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
+        write_private(path, key)
         return key
 
 
@@ -133,6 +130,26 @@ class Running(ABC):
         self.vitals.storage_errors.inc()
         log.error("store.write_failed", error=str(error))
 
+    def _prices(self) -> PriceTable | None:
+        """Return the price list, read whole."""
+        prices = price_table(self.settings.prices)
+        if prices is not None:
+            prices.load()
+        return prices
+
+    def _ingest(self, intake: Intake, log_: Log, overload: Callable[[], str]) -> Ingest:
+        """Return what takes bodies into a log."""
+        settings = self.settings
+        own = {key.name: key.quota for key in settings.api.keys if key.quota is not None}
+        return Ingest(
+            intake,
+            log_,
+            self.vitals,
+            body_bytes_max=settings.api.max_body_size,
+            overload=overload,
+            quotas=Quotas(settings.ingestion.quota, own),
+        )
+
     # What the routes ask
 
     def desk(self) -> Desk:
@@ -146,6 +163,7 @@ class Running(ABC):
             incidents=self._incidents,
             incident=self.incident,
             baselines=self.baselines,
+            unpriced=self.ingest.unpriced.models,
             follow=self.hub.follow,
             components=self.components,
             exposition=self.vitals.exposition,

@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 from collections.abc import Awaitable, Callable
-from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -17,9 +17,12 @@ from granian.server.embed import Server
 
 from sentinel.api.app import build, build_otlp
 from sentinel.api.door import with_door
+from sentinel.api.guard import Door, with_guard
+from sentinel.api.keys import Keyring
 from sentinel.errors import SentinelError, SettingsError
 from sentinel.service.assemble import Service
 from sentinel.service.cluster import ClusterService
+from sentinel.service.keys import is_loopback, keyring_of
 from sentinel.service.running import Running
 from sentinel.settings import Settings
 from sentinel.vitals.logs import log
@@ -29,12 +32,12 @@ DRAIN_SECONDS = 0.5
 
 
 def address_of(settings: Settings, key: str = "api.bind_addr") -> tuple[str, int]:
-    """Return host and port of `api.bind_addr` or `ingestion.otlp.bind_addr`, if they may be bound.
+    """Return host and port of `api.bind_addr` or `ingestion.otlp.bind_addr`.
 
     Raises
     ------
     SettingsError
-        It is no address, or others could reach it and nobody would need a key.
+        It is no address.
     """
     ours = key == "api.bind_addr"
     address = settings.api.bind_addr if ours else settings.ingestion.otlp.bind_addr
@@ -42,15 +45,6 @@ def address_of(settings: Settings, key: str = "api.bind_addr") -> tuple[str, int
     host = host.strip("[]")
     if not separator or not port.isdigit() or int(port) > 65_535:
         raise SettingsError(f"{key}: got {address}, expected host:port")
-    try:
-        loopback = host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        loopback = False
-    if not loopback and not settings.api.insecure:
-        raise SettingsError(
-            f"{key}: {address} can be reached from elsewhere, and there are no API keys yet",
-            "set api.insecure: true if the network keeps strangers out, or bind 127.0.0.1",
-        )
     return host, int(port)
 
 
@@ -76,6 +70,7 @@ async def serve(
     `reload` reads the configuration again, on SIGHUP.  `ready` is called with the service and its
     address once it listens; what it returns runs beside the service, which ends when it does.
     """
+    Keyring(settings.api.keys)  # one that cannot be used is told before anything is opened
     host, port = address_of(settings)
     _claim("api.bind_addr", host, port)
     otlp_address = _otlp_address(settings)
@@ -87,9 +82,8 @@ async def serve(
             "state.restored", snapshot_at=recovered.snapshot_at, judged_again=recovered.judged_again
         )
     await service.agree()
-    servers = [_server_of(service, host, port)]
+    servers = _servers_of(service, (host, port), otlp_address)
     if otlp_address is not None:
-        servers.append(_server(build_otlp(service.desk()), *otlp_address))
         log.info("otlp.listening", address="{}:{}".format(*otlp_address))
     stopping = asyncio.Event()
     _on_signals(stopping)
@@ -129,20 +123,47 @@ async def serve(
     return 0
 
 
-def _server_of(service: Running, host: str, port: int) -> Server:
-    """Return the HTTP server of a service, not listening yet."""
-    api, desk = service.settings.api, service.desk()
+def _servers_of(
+    service: Running, address: tuple[str, int], otlp_address: tuple[str, int] | None
+) -> list[Server]:
+    """Return the HTTP servers of a service, not listening yet."""
+    settings, desk = service.settings, service.desk()
+    api = settings.api
     app = build(
         desk,
         metrics_path=api.metrics_path,
         cors_origins=api.cors_origins if api.enable_cors else (),
         log_questions=api.enable_logging,
     )
-    return _server(with_door(app, desk), host, port)
+    ports = [(with_door(app, desk), address)]
+    if otlp_address is not None:
+        ports.append((build_otlp(desk), otlp_address))
+    closed = any(_needs_key(settings, host) for _, (host, _) in ports)
+    keys = keyring_of(settings, Path(settings.data_dir)) if closed else Keyring(())
+    servers = []
+    for one, (host, port) in ports:
+        guarded: Any = with_guard(one, _door_of(settings, host, keys), service.vitals)
+        servers.append(
+            Server(guarded, address=host, port=port, interface=Interfaces.ASGI, log_enabled=False)
+        )
+    return servers
 
 
-def _server(app: Any, host: str, port: int) -> Server:
-    return Server(app, address=host, port=port, interface=Interfaces.ASGI, log_enabled=False)
+def _needs_key(settings: Settings, host: str) -> bool:
+    """Say whether a port asks for keys: where some are configured, and where others reach it."""
+    return not settings.api.insecure and (bool(settings.api.keys) or not is_loopback(host))
+
+
+def _door_of(settings: Settings, host: str, keys: Keyring) -> Door:
+    api = settings.api
+    return Door(
+        keys=keys,
+        needs_key=_needs_key(settings, host),
+        checks_names=is_loopback(host) and not api.insecure,
+        metrics_path=api.metrics_path,
+        hosts=api.allowed_hosts,
+        origins=api.cors_origins if api.enable_cors else (),
+    )
 
 
 def _otlp_address(settings: Settings) -> tuple[str, int] | None:
@@ -194,7 +215,7 @@ def _on_hangup(service: Running, reload: Callable[[], Settings]) -> None:
 
 def changed_elsewhere(before: Settings, after: Settings) -> list[str]:
     """Return the keys whose change needs a restart."""
-    whole = ("data_dir", "ingestion", "storage", "api", "journal", "checkpoint")
+    whole = ("data_dir", "ingestion", "storage", "api", "journal", "checkpoint", "prices")
     part = ("baseline", "allowed_lateness_secs", "time_zone")
     then, now = before.detection, after.detection
     return [name for name in whole if getattr(before, name) != getattr(after, name)] + [

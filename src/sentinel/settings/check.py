@@ -14,6 +14,7 @@ from msgspec import UNSET
 from msgspec.inspect import (
     BoolType,
     CustomType,
+    DictType,
     FloatType,
     IntType,
     LiteralType,
@@ -97,6 +98,10 @@ class Check:
             if isinstance(node, Row):
                 return self._items(node, kind, path)
             return self._refuse(node, path, "a list")
+        if isinstance(kind, DictType):
+            if isinstance(node, Table):
+                return self._entries(node, kind, path)
+            return self._refuse(node, path, "a section with keys")
         if isinstance(kind, CustomType):
             if isinstance(node, Leaf) and node.text is not None:
                 return Secret(node.text)
@@ -105,6 +110,14 @@ class Check:
             return UNSET
         expected, value = _scalar(node, kind)
         return self._refuse(node, path, expected) if value is UNSET else value
+
+    def _entries(self, table: Table, kind: DictType, path: str) -> dict[str, Any]:
+        """Return what stands under keys that anybody may choose."""
+        read = {
+            key: self._value(node, kind.value_type, join(path, key))
+            for key, node in table.entries.items()
+        }
+        return {key: value for key, value in read.items() if value is not UNSET}
 
     def _items(self, row: Row, kind: VarTupleType, path: str) -> Any:
         if kind.max_length is not None and len(row.items) > kind.max_length:

@@ -131,7 +131,7 @@ def fill_secrets(root: Table, environ: Mapping[str, str], problems: Problems) ->
             if given:
                 problems.add(file.place, f"{path}_file", f"give this or {key}, not both")
                 continue
-            word = _read_secret(file, f"{path}_file", problems)
+            word = read_secret(file, f"{path}_file", problems)
             place = file.place
         elif not given:
             word, place = environ.get(variable), Place(variable)
@@ -147,7 +147,7 @@ def _is_given(node: Node | None) -> bool:
     return node is not None and not (isinstance(node, Leaf) and node.text is None)
 
 
-def _read_secret(file: Leaf, path: str, problems: Problems) -> str | None:
+def read_secret(file: Leaf, path: str, problems: Problems) -> str | None:
     """Return what the file holds without the line end that editors leave there."""
     try:
         with Path(file.text or "").open("rb") as stream:

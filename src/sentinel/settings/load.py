@@ -9,6 +9,8 @@ import msgspec
 
 from sentinel.settings.check import Check
 from sentinel.settings.environment import expand, fill_secrets, override
+from sentinel.settings.keys import fill_keys
+from sentinel.settings.prices import fill_prices
 from sentinel.settings.problems import Place, Problems
 from sentinel.settings.schema import Settings, contradictions
 from sentinel.settings.tree import Leaf, Table, find, parse
@@ -38,6 +40,8 @@ def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> S
     expand(root, environ, problems)
     override(root, environ, problems)
     fill_secrets(root, environ, problems)
+    fill_keys(root, problems)
+    fill_prices(root, problems)
     plain = Check(Settings, problems).settings(root)
     settings = msgspec.convert(plain, Settings)
     for paths, text in contradictions(settings):

@@ -13,8 +13,11 @@ from msgspec import Meta, Struct, field
 
 from sentinel.detectors import DETECTORS, Cusum, DetectorName, Incidents, Iqr, Mad, Novelty, ZScore
 from sentinel.intake import problem_of
+from sentinel.settings import keys, prices
 from sentinel.settings.fields import Address, SecretFile, SecretWord
 from sentinel.settings.kafka import Kafka
+from sentinel.settings.keys import ApiKey, Quota
+from sentinel.settings.prices import Prices
 from sentinel.settings.problems import show
 from sentinel.settings.shared import Cache, Checkpoint, Redis, contradictions_of_redis
 from sentinel.settings.unbuilt import (
@@ -116,6 +119,9 @@ class Ingestion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     otlp: Otlp = field(default_factory=Otlp)
     parsing: Parsing = field(default_factory=Parsing)
     validation: Validation = field(default_factory=Validation)
+    quota: Annotated[
+        Quota | None, Meta(description="Of each key that has none of its own; without keys of all.")
+    ] = None
 
 
 class Baseline(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -228,8 +234,19 @@ class Api(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         bool, Meta(description="One log line for each question; none for events and probes.")
     ] = True
     insecure: Annotated[
-        bool, Meta(description="Let others than this machine in without a key.")
+        bool, Meta(description="Let everybody in without a key who can reach it.")
     ] = False
+    keys: Annotated[
+        tuple[ApiKey, ...],
+        Meta(max_length=1000, description="Who may ask; none: who is on this machine."),
+    ] = ()
+    allowed_hosts: Annotated[
+        tuple[Address, ...],
+        Meta(
+            description="Names, beside those of loopback, by which who needs no key may ask; "
+            "* is any.",
+        ),
+    ] = ()
     metrics_path: Annotated[str, Meta(min_length=1, pattern="^/")] = "/metrics"
 
 
@@ -248,6 +265,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     journal: JournalRetention = field(default_factory=JournalRetention)
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
     privacy: Privacy = field(default_factory=Privacy)
+    prices: Prices = field(default_factory=Prices)
 
     def unbuilt(self) -> list[str]:
         """Return the keys that are set, not switched off, and have no effect yet."""
@@ -295,6 +313,10 @@ def contradictions(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
         problem = problem_of(one.pattern) if one.pattern else "absent, but required"
         if problem:
             yield ("privacy.patterns",), f"pattern {number}: {problem}"
+    for problem in prices.faults(settings.prices):
+        yield ("prices.models",), problem
+    for problem in keys.faults(settings.api.keys):
+        yield ("api.keys",), problem
     zone = settings.detection.time_zone
     if zone != "UTC":
         known = zoneinfo.available_timezones()

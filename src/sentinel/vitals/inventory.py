@@ -1,7 +1,7 @@
 """Every metric family that the service has, in one place.
 
 Families are counted by the batch, never by the event.  Label values come from closed sets, but for
-`service`, of which the first `SERVICES` are told apart; the rest is `other`.
+`service` and `model`, of which the first 200 are told apart; the rest is `other`.
 """
 
 from collections import Counter as Tally
@@ -39,6 +39,12 @@ FAMILIES: Final = {
     "ingestion_errors": Family(
         Counter, "ingestion_errors", "Bodies that could not be taken.", ("type",)
     ),
+    "refused_requests": Family(
+        Counter, "requests_refused", "Requests that were not let in, unread.", ("reason",)
+    ),
+    "quota_refused": Family(
+        Counter, "quota_refused", "Bodies of senders over their quota.", ("key", "unit")
+    ),
     "validation_failures": Family(
         Counter, "validation_failures", "Events refused, or flagged over_limit.", ("reason",)
     ),
@@ -50,6 +56,12 @@ FAMILIES: Final = {
     ),
     "redactions": Family(
         Counter, "redactions", "What was taken out of texts, unreadable texts too.", ("type",)
+    ),
+    "unpriced": Family(
+        Counter,
+        "unpriced_events",
+        "Events without a cost whose model nobody knows a price for.",
+        ("model",),
     ),
     "event_states": Family(Counter, "events_state", "Events that were not ordinary.", ("state",)),
     "anomalies": Family(Counter, "anomalies_detected", "Votes.", ("severity", "detector")),
@@ -121,9 +133,12 @@ class Vitals:
     received: Counter
     processed: Counter
     ingestion_errors: Counter
+    refused_requests: Counter
+    quota_refused: Counter
     validation_failures: Counter
     otlp_records: Counter
     redactions: Counter
+    unpriced: Counter
     event_states: Counter
     anomalies: Counter
     detection_latency: Histogram

@@ -76,7 +76,9 @@ def test_steady_traffic_that_changes_is_found_within_minutes(by: float, test: in
     second = arrivals(np.random.default_rng(1), rate)
     found = shown(new_evidence(fixed=12.0), second)
     opened = [
-        (second[event], which) for event, channel, which, kind in found if (channel, kind) == (10, 1)
+        (second[event], which)
+        for event, channel, which, kind in found
+        if (channel, kind) == (10, 1)
     ]
     assert opened[0][1] == test
     assert 60_000 < opened[0][0] < 60_360

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from sentinel.api.describe import IngestOperation, refusal
 from sentinel.api.desk import Desk
+from sentinel.api.headers import caller_of
 from sentinel.api.problems import Problem, answer, as_response, problem
 
 PATH = "/api/v1/events"
@@ -37,6 +38,7 @@ class Receipt(Struct, frozen=True):
         400: refusal("Nothing of it was accepted."),
         413: refusal("Too large."),
         415: refusal("A content encoding other than gzip and zstd."),
+        429: refusal("Over the quota of the key; nothing was taken. Send it again later."),
         503: refusal("Over a bound; nothing was taken. Send it again later."),
     },
 )
@@ -52,10 +54,11 @@ async def ingest(request: Request[Any, Any, Any], state: State) -> Response[Rece
     length = request.headers.get("content-length", "")
     if length.isdigit() and int(length) > desk.body_bytes_max:
         return answer(413, "too_big", f"expected at most {desk.body_bytes_max} bytes")
+    sender = caller_of(request.scope)
     body = await request.body()
     if len(body) > desk.body_bytes_max:
         return answer(413, "too_big", f"expected at most {desk.body_bytes_max} bytes")
-    outcome = outcome_of(await desk.take(body, coding if coding in CODINGS else None))
+    outcome = outcome_of(await desk.take(body, coding if coding in CODINGS else None, sender))
     if isinstance(outcome, Problem):
         return as_response(outcome)
     return Response(outcome, status_code=200)

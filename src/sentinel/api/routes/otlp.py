@@ -18,7 +18,8 @@ from sentinel.api.body import HEARD_OUT, body_of
 from sentinel.api.describe import OtlpOperation
 from sentinel.api.desk import Desk
 from sentinel.api.desk import Receipt as Taken
-from sentinel.api.problems import problem_of
+from sentinel.api.headers import caller_of
+from sentinel.api.problems import later, problem_of
 from sentinel.errors import SentinelError
 from sentinel.intake import Signal
 
@@ -59,6 +60,7 @@ _ANSWERS: Final = {
         (400, "No OTLP, or nothing of it was accepted."),
         (413, "Too large."),
         (415, "Neither protobuf nor JSON, or another content encoding."),
+        (429, "Over the quota of the key; nothing was taken. Send it again later."),
         (503, "Over a bound; nothing was taken. Send it again later."),
     )
 }
@@ -95,6 +97,9 @@ async def _export(signal: Signal, request: Request[Any, Any, Any], desk: Desk) -
     except SentinelError as error:
         told = problem_of(error)
         outcome = Refusal(told.status, told.detail or told.title)
+        refused = _refused(outcome, json=json)
+        refused.headers.update(later(error))
+        return refused
     if isinstance(outcome, Refusal):
         return _refused(outcome, json=json)
     return _taken(signal, outcome, json=json)
@@ -115,7 +120,9 @@ async def _outcome(
         return Refusal(400, "the body ended early or cannot be read")
     if body is None:
         return Refusal(413, f"expected at most {limit} bytes")
-    receipt: Taken = await desk.take_otlp(signal, body, coding if coding in CODINGS else None, json)
+    receipt: Taken = await desk.take_otlp(
+        (signal, json), body, coding if coding in CODINGS else None, caller_of(request.scope)
+    )
     if not receipt.outcomes:
         refused = receipt.rejected[0]
         return Refusal(
@@ -155,7 +162,7 @@ def _answer(status: int, content: bytes, *, json: bool) -> Response[Any]:
         content,
         status_code=status,
         media_type=MediaType.JSON if json else PROTOBUF,
-        headers={"Retry-After": "1"} if status in (429, 503) else None,
+        headers={"Retry-After": "1"} if status == 503 else None,
     )
 
 
