@@ -51,7 +51,8 @@ $(VENV)/bench: requirements-bench.lock $(VENV)/installed
 # The pinned sets, with hashes and without the name of a host.
 lock: $(VENV)/installed
 	$(BIN)/pip install -q uv
-	$(BIN)/uv pip compile -q pyproject.toml --all-extras --group test --group check --group build \
+	$(BIN)/uv pip compile -q pyproject.toml --all-extras --group test --group examples --group check \
+	    --group build \
 	    --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 \
 	    -o requirements.lock
 	$(BIN)/uv pip compile -q pyproject.toml --group bench -c requirements.lock \
