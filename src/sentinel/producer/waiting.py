@@ -31,6 +31,8 @@ class Waiting:
 
     def __init__(self, bytes_max: int, linger_seconds: float) -> None:
         self._bytes_max, self._linger = bytes_max, linger_seconds
+        self._batch_bytes = min(BATCH_BYTES, bytes_max // 2)
+        """Where so much waits, waiting for more gains nothing."""
         self._changed = threading.Condition()
         self._items: deque[Item] = deque()
         self._bytes = 0
@@ -63,7 +65,7 @@ class Waiting:
             self._items.append(item)
             self._put += 1
             before, self._bytes = self._bytes, self._bytes + item.size
-            if before == 0 or before < BATCH_BYTES <= self._bytes:
+            if before == 0 or before < self._batch_bytes <= self._bytes:
                 self._changed.notify_all()
             return True
 
@@ -88,7 +90,7 @@ class Waiting:
             return batch
 
     def _is_due(self) -> bool:
-        return self.is_closed or self._bytes >= BATCH_BYTES or self._flush_to > self._settled
+        return self.is_closed or self._bytes >= self._batch_bytes or self._flush_to > self._settled
 
     def settle(self, count: int) -> None:
         """Say that so many events have been sent or given up."""
