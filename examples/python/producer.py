@@ -2,7 +2,7 @@
 
     python producer.py --brokers localhost:9092     20 ordinary calls, then 5 anomalous ones
     python producer.py --url http://127.0.0.1:8080  the same by HTTP, past Kafka
-    python producer.py --continuous                 until SIGINT or SIGTERM, one call in 20 anomalous
+    python producer.py --continuous                 until SIGINT or SIGTERM, 1 of 20 anomalous
 
 What matters is in `main`: make a producer, make an event after each call, send it, close.
 """
