@@ -30,7 +30,7 @@ from libc.stdint cimport int8_t
 from sentinel._core.calibration cimport (
     CLUSTER, DENSE, REFRESH, SHIFT_DOWN, SHIFT_UP, SUMS, TAIL_SHARE, Channel, accept_channel,
     close_channel, learn, learn_wander, look_at_tail, note_record, record_of, wait)
-from sentinel._core.levels cimport code_of, doubled_rank
+from sentinel._core.levels cimport code_of, doubled_ranks
 from sentinel._core.probit cimport probit
 from sentinel._core.sums cimport (
     ARMED, CLOSING, EVIDENCE_CAP, LASTING, NO_TEST, Moment, Said, add_to, say_nothing)
@@ -89,8 +89,10 @@ cdef inline double surprise_of_one(const Channel* c, double y) noexcept nogil:
 cdef inline void score_level(const Channel* c, const Nature* what, double y,
                              Ratios* r) noexcept nogil:
     cdef double k = c.wander_k, tail, beyond = y - what.dead - k * c.scale
-    r.up = score_of_rank(doubled_rank(&c.window, code_of(y - what.dead)), c.window.n)
-    r.down = score_of_rank(doubled_rank(&c.window, code_of(y + what.dead)), c.window.n)
+    cdef int[2] ranks
+    doubled_ranks(&c.window, code_of(y - what.dead), code_of(y + what.dead), ranks)
+    r.up = score_of_rank(ranks[0], c.window.n)
+    r.down = score_of_rank(ranks[1], c.window.n)
     r.of[SHIFT_UP] = (r.up - k - 0.5) / c.alike
     r.of[SHIFT_DOWN] = (-r.down - k - 0.5) / c.alike
     r.of[CLUSTER] = log(1 - CLUSTER_SHARE)

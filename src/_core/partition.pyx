@@ -30,6 +30,8 @@ cdef enum:
 
     ERROR = 7
 
+    AHEAD = 8               # events whose id is asked for while others are placed
+
 EVENT_REPEATED, EVENT_LATE, EVENT_STALE = REPEATED, LATE, STALE
 EVENT_OVERFLOWED, EVENT_UNJUDGED = OVERFLOWED, UNJUDGED
 
@@ -190,6 +192,8 @@ cdef class Partition:
             base = i
             while i < n and self.place(i, e, keys, &c.n):
                 i += 1
+                if i + AHEAD < n:
+                    self.recent.expect(e.id_high[i + AHEAD], e.id_low[i + AHEAD])
             calls.n = i
             with nogil:
                 rc = self.evidence.run(&calls, base)
