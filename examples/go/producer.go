@@ -29,7 +29,6 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kversion"
 )
 
 const (
@@ -41,7 +40,7 @@ const (
 	waiting      = 10_000  // events that may wait to be sent
 	batchBytes   = 1 << 20 // of one HTTP request; the service takes 10 MiB
 	linger       = 100 * time.Millisecond
-	closeTimeout = 10 * time.Second
+	closeTimeout = 5 * time.Second
 )
 
 var kinds = []string{"high_latency", "high_tokens", "high_cost", "suspicious_pattern"}
@@ -150,7 +149,6 @@ func newKafka(brokers, topic string, t *tally) (*kafka, error) {
 		kgo.MaxBufferedRecords(waiting),
 		kgo.ProducerLinger(10*time.Millisecond),
 		kgo.AllowAutoTopicCreation(),
-		kgo.MaxVersions(kversion.V2_8_0()), // every Kafka since then understands it
 	)
 	return &kafka{t, client}, err
 }

@@ -21,17 +21,24 @@ KINDS = {"high_latency": 2, "high_tokens": 1, "high_cost": 1, "suspicious_patter
 """Of five anomalous events."""
 
 
+PYTHON = [sys.executable, str(EXAMPLES / "python" / "producer.py")]
+
+
+def go() -> str:
+    found = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
+    if found is None:
+        assert not os.environ.get("SENTINEL_REQUIRE_SERVICES"), "go is not installed"
+        pytest.skip("go is not installed")
+    return found
+
+
 @pytest.fixture(scope="module", params=["python", "go"])
 def producer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Return the command; the one of Go is built first."""
     if request.param == "python":
-        return [sys.executable, str(EXAMPLES / "python" / "producer.py")]
-    go = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
-    if go is None:
-        assert not os.environ.get("SENTINEL_REQUIRE_SERVICES"), "go is not installed"
-        pytest.skip("go is not installed")
+        return PYTHON
     binary = tmp_path_factory.mktemp("go") / "producer"
-    build = [go, "build", "-o", str(binary), "producer.go"]
+    build = [go(), "build", "-o", str(binary), "producer.go"]
     subprocess.run(build, cwd=EXAMPLES / "go", check=True, timeout=300)
     assert binary.stat().st_size < BINARY_BYTES
     return [str(binary)]
@@ -67,11 +74,9 @@ def test_the_four_kinds_of_anomaly_are_voted_on(producer: list[str], tmp_path: P
     } <= found
 
 
-def test_to_kafka_each_event_is_a_message_in_the_partition_of_its_service(
-    producer: list[str],
-) -> None:
+def test_to_kafka_each_event_is_a_message_in_the_partition_of_its_service() -> None:
     with mock_cluster() as servers:
-        said = run(producer, brokers=servers, topic="calls", rate="0")
+        said = run(PYTHON, brokers=servers, topic="calls", rate="0")
         assert said.startswith("sent 25, dropped 0")
         messages = consumed(servers, "calls", 25)
     assert len(messages) == 25
@@ -79,9 +84,9 @@ def test_to_kafka_each_event_is_a_message_in_the_partition_of_its_service(
     assert {message.partition() for message in messages} == {partition_of(b"chat-api")}
 
 
-def test_a_signal_ends_a_continuous_run_and_nothing_is_lost(producer: list[str]) -> None:
+def test_a_signal_ends_a_continuous_run_and_nothing_is_lost() -> None:
     with mock_cluster() as servers:
-        command = [*producer, flag(producer, "continuous"), flag(producer, "brokers"), servers]
+        command = [*PYTHON, "--continuous", "--brokers", servers]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         try:
             time.sleep(2)
@@ -95,3 +100,11 @@ def test_a_signal_ends_a_continuous_run_and_nothing_is_lost(producer: list[str])
         sent = int(counted[1])
         messages = consumed(servers, "llm.telemetry", sent)
     assert len(messages) == sent > 50
+
+
+def test_the_producer_in_go_does_the_same_against_the_brokers_of_its_client() -> None:
+    # The mock cluster of librdkafka knows the protocol of librdkafka, and too little of others.
+    done = subprocess.run(
+        [go(), "test", "./..."], cwd=EXAMPLES / "go", capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
