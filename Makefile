@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # meson, ninja and cython are found by name, also when the core is built again at an import.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test check bench wheel sanitize lock clean
+.PHONY: demo test check bench wheel image-test sanitize lock clean
 
 demo: $(VENV)/built
 	$(BIN)/sentinel demo $(ARGS)
@@ -18,6 +18,9 @@ check: $(VENV)/built
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/cython-lint src/_core
+
+image-test:
+	tests/image.sh
 
 sanitize: $(VENV)/built
 	tests/sanitize.sh
@@ -58,6 +61,12 @@ lock: $(VENV)/installed
 	$(BIN)/uv pip compile -q pyproject.toml --group bench -c requirements.lock \
 	    --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 \
 	    -o requirements-bench.lock
+	$(BIN)/uv pip compile -q pyproject.toml --extra all -c requirements.lock \
+	    --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 \
+	    -o requirements-image.lock
+	$(BIN)/uv pip compile -q --group build -c requirements.lock \
+	    --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 \
+	    -o requirements-build.lock
 
 clean:
 	rm -rf $(VENV) build dist
