@@ -101,11 +101,11 @@ class TelemetryProducer:
         self._bounds = queue_bytes_max, linger_seconds
         self._wait_seconds, self._close_seconds = wait_seconds, close_seconds
         self._encode = msgspec.json.Encoder(decimal_format="number").encode
-        self.begin()
+        self._begin()
         _PRODUCERS.add(self)
         atexit.register(self.close)
 
-    def begin(self) -> None:
+    def _begin(self) -> None:
         """Begin with nothing: what waits in a process is not its forked child's to send."""
         self._waiting = Waiting(*self._bounds)
         self._tally = Tally()
@@ -237,7 +237,7 @@ _PRODUCERS: Final = weakref.WeakSet[TelemetryProducer]()
 
 def _begin_again() -> None:
     for producer in list(_PRODUCERS):
-        producer.begin()
+        producer._begin()
 
 
 os.register_at_fork(after_in_child=_begin_again)  # such as servers that load, then fork workers
