@@ -53,7 +53,8 @@ fi
 
 # shellcheck disable=SC2086  # several words are meant
 store buildah build --isolation chroot --network host --format docker --layers \
-    ${IMAGE_BUILD_ARGS:-} -t "$image" -f Containerfile .
+    ${IMAGE_BUILD_ARGS:-} -t "$image" -f Containerfile . >"$dir/build.log" 2>&1 \
+    || { tail -30 "$dir/build.log"; exit 1; }
 say "$(store podman image inspect "$image" --format '{{.Size}}') bytes, of which the base has" \
     "$(store podman image inspect "$base" --format '{{.Size}}')"
 
@@ -68,7 +69,8 @@ if pod exec sentinel-test touch /etc/written 2>/dev/null; then
     exit 1
 fi
 pod healthcheck run sentinel-test
-say "its root is read-only, its health check passes"
+curl -sf "$url/openapi.json" | grep -q /api/v1/events
+say "its root is read-only, its health check passes, it describes itself"
 
 for n in $(seq 50); do
     echo '{"service_name":"image","model":"m","latency_ms":'"$((100 + n))"'}'
