@@ -53,7 +53,9 @@ def installed(wheel: Path, folder: Path, *options: str) -> Path:
     """Return where the commands of a new environment lie that has the wheel."""
     venv.create(folder, with_pip=False, symlinks=True)
     pip: list[str | Path] = [sys.executable, "-m", "pip", "--python", folder / "bin" / "python"]
-    run(*pip, "install", "-q", "--disable-pip-version-check", *options, wheel, folder=folder)
+    # Compiling all that is downloaded would take most of the time.
+    quick = ("-q", "--disable-pip-version-check", "--no-compile")
+    run(*pip, "install", *quick, *options, wheel, folder=folder)
     return folder / "bin"
 
 
