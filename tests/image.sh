@@ -26,12 +26,12 @@ pod() { store podman --cgroup-manager cgroupfs --runtime runc "$@"; }
 sentinel() { # sentinel NAME ARGUMENTS...: a container as it is meant to be run
     name=$1
     shift
-    pod run --name "$name" --rm --read-only --network host --ulimit nofile=1024:1024 \
+    pod run --name "$name" --read-only --network host --ulimit nofile=1024:1024 \
         --ulimit nproc=4096:4096 --cap-drop all --security-opt no-new-privileges \
         -v sentinel-test:/var/lib/sentinel -e SENTINEL__API__BIND_ADDR="127.0.0.1:$port" \
         -e SENTINEL__INGESTION__OTLP__ENABLED=false "$@"
 }
-stop() { pod rm -f -t 20 sentinel-test >/dev/null 2>&1 || true; }
+stop() { pod rm -f -t 20 sentinel-test sentinel-demo >/dev/null 2>&1 || true; }
 wait_for() { # wait_for COMMAND...: until it succeeds, 60 s at most
     for _ in $(seq 120); do
         "$@" >/dev/null 2>&1 && return
@@ -78,6 +78,7 @@ done | curl -sf "$url/api/v1/events" --data-binary @- | grep -q '"accepted":50'
 wait_for has_stored 50
 before=$(pod exec sentinel-test cat /proc/1/status | grep VmRSS)
 pod stop -t 20 sentinel-test >/dev/null
+stop
 sentinel sentinel-test -d "$image" >/dev/null
 wait_for curl -sf "$url/health/ready"
 wait_for has_stored 50
