@@ -31,7 +31,7 @@ sentinel() { # sentinel NAME ARGUMENTS...: a container as it is meant to be run
         -v sentinel-test:/var/lib/sentinel -e SENTINEL__API__BIND_ADDR="127.0.0.1:$port" \
         -e SENTINEL__INGESTION__OTLP__ENABLED=false "$@"
 }
-stop() { pod rm -f -t 20 sentinel-test sentinel-demo >/dev/null 2>&1 || true; }
+stop() { pod rm -f -i -t 20 sentinel-test sentinel-demo >/dev/null 2>&1 || true; }
 wait_for() { # wait_for COMMAND...: until it succeeds, 60 s at most
     for _ in $(seq 120); do
         "$@" >/dev/null 2>&1 && return

@@ -1,8 +1,12 @@
 """The producer against librdkafka's own cluster."""
 
 import json
+import subprocess
+import sys
 import time
 from collections import defaultdict
+
+import pytest
 
 from integration.mock_cluster import consumed, mock_cluster, partition_of
 from llm_sentinel import TelemetryProducer
@@ -52,3 +56,23 @@ def test_a_message_that_brokers_would_refuse_is_dropped_and_the_next_is_sent() -
                 assert producer.send_event(event)
             assert producer.flush(20)
             assert producer.counts() == (0, 1, {"kafka_msg_size_too_large": 1})
+
+
+def test_produce_sends_the_traffic_of_the_demo_to_kafka() -> None:
+    with mock_cluster() as servers:
+        command = [sys.executable, "-m", "sentinel", "produce", "--brokers", servers]
+        done = subprocess.run(
+            [*command, "--topic", "calls", "--no-history", "--seconds", "1"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+        sent = int(done.stderr.split()[0].replace(",", ""))
+        assert len(consumed(servers, "calls", sent)) == sent > 8_000
+
+
+def test_kafka_without_its_client_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ModuleNotFoundError, match=r"llm-sentinel\[kafka\]"):
+        TelemetryProducer(brokers="127.0.0.1:9092")
