@@ -26,7 +26,7 @@ class Tally:
     """Counts, and at most one line a minute of each kind."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a handler of signals may come back in
         self._sent = 0
         self._dropped: dict[str, int] = {}
         self._untold: dict[str, int] = {}
