@@ -128,7 +128,7 @@ cdef class RecentIds:
             self.drop_oldest()
         at = self.find(high, low)
         if self.table[at]:
-            known = &self.ring[self.table[at] - 1]
+            known = &self.ring[(self.table[at] & PLACE_MASK) - 1]
             return known.offset < offset or (known.offset == offset and known.index < index)
         if self.count == self.limit:
             self.drop_oldest()
