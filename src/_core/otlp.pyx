@@ -23,7 +23,7 @@ TARGET_NAMES = (
     "cost_usd", "cost_amount", "cost_currency", "cost_prompt", "cost_completion", "user_id",
     "session_id", "error_type", "exception_type", "exception_message", "response.finish_reason",
     "prompt.text", "response.text", "agent_name", "prompt_name", "prompt_version",
-    "level", "level_message", "usage_details", "cost_details", "first_token_at")
+    "level", "level_message", "usage_details", "cost_details", "first_token_at", "parameters")
 OUTCOME_NAMES = ("event", "no_gen_ai", "no_call", "no_usage", "told_by_span")
 
 
@@ -171,10 +171,11 @@ cdef class Reading:
         event = self.reader.maker.event_of(&call, &found, &self.shared)
         if self.message != LOGS:
             self.add_texts(piece, &found, <PyObject*>event)
-        if has(&found, USAGE_DETAILS) or has(&found, COST_DETAILS) or has(&found, FIRST_TOKEN_AT):
+        if has(&found, USAGE_DETAILS) or has(&found, COST_DETAILS) \
+                or has(&found, FIRST_TOKEN_AT) or has(&found, PARAMETERS):
             self.details.append((len(self.events), call.start, *(
                 text_of(found.values[target].text) if has(&found, target) else None
-                for target in (USAGE_DETAILS, COST_DETAILS, FIRST_TOKEN_AT))))
+                for target in (USAGE_DETAILS, COST_DETAILS, FIRST_TOKEN_AT, PARAMETERS))))
         self.events.append(event)
         return 0
 

@@ -1,6 +1,13 @@
 """LLM-Sentinel: real-time anomaly detection and observability for LLM applications."""
 
-from importlib.metadata import version as _version
-
-__version__ = _version("llm-sentinel")
+__version__: str
 __all__ = ["__version__"]
+
+
+def __getattr__(name: str) -> str:
+    """Look the version up when it is asked for: an application that sends events never does."""
+    if name != "__version__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib.metadata import version
+
+    return version("llm-sentinel")

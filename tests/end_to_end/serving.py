@@ -53,8 +53,10 @@ def until(ask: Callable[[], T], seconds: float = SECONDS) -> T:
 class Serving:
     """One service that can be started, asked, told to stop, and started again on its folder."""
 
-    def __init__(self, folder: Path, config: Config | None = None) -> None:
-        self.folder = folder
+    def __init__(
+        self, folder: Path, config: Config | None = None, *, program: Path = Path(sys.executable)
+    ) -> None:
+        self.folder, self._program = folder, program
         self.port = free_port()
         self.data_dir = folder / "data"
         self.config_file = folder / "sentinel.yaml"
@@ -76,7 +78,7 @@ class Serving:
         """Start the process, ready or not."""
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "sentinel", "serve", "-c", str(self.config_file)],
+                [self._program, "-m", "sentinel", "serve", "-c", str(self.config_file)],
                 cwd=self.folder,
                 env={**os.environ, "SENTINEL_LOG_JSON": "true", "SENTINEL_LOG_LEVEL": "info"},
                 stdin=subprocess.DEVNULL,

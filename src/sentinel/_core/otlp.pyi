@@ -26,13 +26,17 @@ class CallReader:
     def read(
         self, message: int, body: bytes
     ) -> (
-        tuple[list[Any], list[tuple[int, int, str | None, str | None, str | None]], list[int]]
+        tuple[
+            list[Any],
+            list[tuple[int, int, str | None, str | None, str | None, str | None]],
+            list[int],
+        ]
         | None
     ):
         """Return events, details of some of them, and counts by outcome; None for no request.
 
         `message`: traces (0) or logs (1).  A detail: row, start in nanoseconds, and as JSON usage,
-        cost and the time of the first token.
+        cost, the time of the first token and the parameters of the call.
         """
 
 def count_points(body: bytes) -> tuple[int, int] | None:

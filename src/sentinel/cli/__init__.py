@@ -23,6 +23,7 @@ _COMMANDS = {
     "score": "score any plain series of timestamp,value rows",
     "baselines": "list, export or import what has been learned",
     "demo": "watch it work on generated traffic with incidents in it",
+    "produce": "send the traffic of the demo to a service or to Kafka",
     "check": "validate a configuration",
     "schema": "print the JSON Schema of the configuration",
     "version": "print the version",

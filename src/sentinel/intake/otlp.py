@@ -61,8 +61,9 @@ class OtlpDecoder:
         events, details, counts = found
         if len(events) > EVENTS_MAX:
             return _refusal("too_big", f"{len(events)} events, at most {EVENTS_MAX}")
-        for row, start, usage, cost, first in details:
+        for row, start, usage, cost, first, parameters in details:
             _complete(events[row], start, usage, cost, first)
+            _name_the_asked(events[row], parameters)
         return Telemetry(events, dict(zip(OUTCOME_NAMES, counts, strict=True)))
 
 
@@ -97,6 +98,24 @@ def _complete(
             event.cost_usd = float(dollars.get("total", sum(dollars.values())))
     if first is not None and event.ttft_ms is None and start:
         event.ttft_ms = _milliseconds_after(start, first)
+
+
+def _name_the_asked(event: Event, parameters: str | None) -> None:
+    """Set the model that was asked, which OpenInference tells among the parameters of the call.
+
+    Its name of the model is that of the one that answered, so a failed call has none: under it
+    calls would be one series and their failures another, or none.
+    """
+    try:
+        asked = _objects.decode(parameters or "{}").get("model")
+    except BAD_BYTES:
+        return
+    if not isinstance(asked, str) or not asked or asked == event.model:
+        return
+    if event.model is not None and (event.response is None or event.response.model is None):
+        event.response = event.response or Response()
+        event.response.model = event.model
+    event.model = asked
 
 
 def _numbers_in(text: str | None) -> dict[str, int | float]:

@@ -143,6 +143,7 @@ NAMES: Final[dict[str, tuple[str, ...]]] = {
     "usage_details": ("langfuse.observation.usage_details",),
     "cost_details": ("langfuse.observation.cost_details",),
     "first_token_at": ("langfuse.observation.completion_start_time",),
+    "parameters": ("llm.invocation_parameters", "embedding.invocation_parameters"),
 }
 
 CALLS: Final = (

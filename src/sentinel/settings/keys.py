@@ -8,10 +8,10 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta, Struct
 
 from sentinel.settings.environment import read_secret
+from sentinel.settings.fields import Name
 from sentinel.settings.problems import Problems
 from sentinel.settings.secret import Secret
 from sentinel.settings.tree import Leaf, Row, Table, find
-from sentinel.settings.fields import Name
 
 KEY_LENGTH_MIN: Final = 16
 """Characters of a key: with fewer it can be guessed."""

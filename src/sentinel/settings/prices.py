@@ -7,9 +7,9 @@ from typing import Annotated, Final
 from msgspec import Meta, Struct
 
 from sentinel.intake import Price, PriceTable, Seller
+from sentinel.settings.fields import Name
 from sentinel.settings.problems import Problems
 from sentinel.settings.tree import Leaf, Row, Table, find, parse
-from sentinel.settings.fields import Name
 
 FILE_BYTES_MAX: Final = 1_048_576
 _SECTION: Final = "prices"

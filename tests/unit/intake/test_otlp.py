@@ -108,6 +108,25 @@ def test_what_langfuse_writes_as_json_is_read() -> None:
     assert (event.prompt.tokens, event.cost_usd, event.ttft_ms) == (None, None, None)
 
 
+def test_openinference_names_the_model_that_was_asked_also_of_a_call_that_failed() -> None:
+    asked = {"llm.invocation_parameters": '{"model": "gpt-4o", "temperature": 0}'}
+    event = one(OPEN_INFERENCE | {"llm.model_name": "gpt-4o-2024-08-06"} | asked)
+    assert event.model == "gpt-4o"
+    assert event.response is not None
+    assert (event.response.model, event.response.tokens) == ("gpt-4o-2024-08-06", 164)
+    failed = {k: v for k, v in OPEN_INFERENCE.items() if k != "llm.model_name"}
+    assert one(failed | asked).model == "gpt-4o"
+    named = one(OPEN_INFERENCE | {"llm.invocation_parameters": '{"temperature": 0}'})
+    assert (named.model, named.response and named.response.model) == ("gpt-4o", None)
+    embedding = {"embedding.invocation_parameters": '{"model": "e-3"}'}
+    assert one({"openinference.span.kind": "EMBEDDING"} | embedding).model == "e-3"
+
+
+@pytest.mark.parametrize("odd", ["", "null", "[1]", "{", '{"model":7}', '{"model":""}'])
+def test_odd_parameters_of_openinference_are_passed_over(odd: str) -> None:
+    assert one(OPEN_INFERENCE | {"llm.invocation_parameters": odd}).model == "gpt-4o"
+
+
 ODD_JSON = (
     *("", "null", "[1]", "{", '{"input":true}', '{"input":{"a":1}}', '{"input":"5"}'),
     *('{"input":1.5}', '{"total":1e999}', '{"total":%s}' % ("9" * 400)),
