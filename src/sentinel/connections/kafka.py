@@ -214,12 +214,9 @@ class Group:
         BrokerError
             The brokers do not answer.
         """
-        [found] = self._ask(
-            place,
-            lambda: self._consumer.committed(
-                [self._kafka.TopicPartition(*place)], timeout=ANSWER_SECONDS
-            ),
-        )
+        wanted = [self._kafka.TopicPartition(*place)]
+        ask = self._consumer.committed
+        [found] = self._ask(place, lambda: ask(wanted, timeout=ANSWER_SECONDS))
         return found.offset if found.offset >= 0 else None
 
     def bounds(self, place: Place) -> tuple[int, int]:
@@ -230,12 +227,9 @@ class Group:
         BrokerError
             The brokers do not answer.
         """
-        low, high = self._ask(
-            place,
-            lambda: self._consumer.get_watermark_offsets(
-                self._kafka.TopicPartition(*place), timeout=ANSWER_SECONDS
-            ),
-        )
+        wanted = self._kafka.TopicPartition(*place)
+        ask = self._consumer.get_watermark_offsets
+        low, high = self._ask(place, lambda: ask(wanted, timeout=ANSWER_SECONDS))
         return low, high
 
     def _ask(self, place: Place, ask: Callable[[], Any]) -> Any:

@@ -189,17 +189,19 @@ class RedisConnection:
             OSError,
         )
         loop = asyncio.get_running_loop()
-        end = loop.time() + seconds
+        end, said = loop.time() + seconds, "no answer in time"
         while True:
             session: _Session | None = None
             try:
-                async with asyncio.timeout_at(end):
+                # One that hangs must leave time for another.
+                async with asyncio.timeout_at(min(end, loop.time() + seconds / 2)):
                     session = await self._session()
                     return await work(session.client)
             except passing as error:  # a TimeoutError is an OSError
                 if session is not None:
                     session.end()
-                said = "no answer in time" if isinstance(error, TimeoutError) else str(error)
+                if not isinstance(error, TimeoutError):
+                    said = _reason_of(error)
                 if loop.time() + PAUSE_SECONDS >= end:
                     raise StateError(f"{self.address}: {said}") from error
                 await asyncio.sleep(PAUSE_SECONDS)
@@ -254,6 +256,14 @@ class RedisConnection:
             host, port = address.places[0]
             client = coredis.Redis(host, port, db=address.db, **options, **tls)
         return await stack.enter_async_context(client)
+
+
+def _reason_of(error: BaseException) -> str:
+    """Return what an error says, and what brought it about: the library hides why it cannot."""
+    root = error
+    while root.__cause__ is not None:
+        root = root.__cause__
+    return str(error) if root is error else f"{error}: {root}"
 
 
 class _Session:

@@ -104,8 +104,8 @@ def test_a_server_over_tls_is_held_against_the_certificates_that_are_given(
     assert trusting.ask(HELLO.call(["k"], []), seconds=5) == 1
     trusting.close()
     doubting = RedisConnection(address, password="word")
-    with pytest.raises(StateError, match=r"Unable to establish|certificate"):
-        doubting.ask(HELLO.call(["k"], []), seconds=1)
+    with pytest.raises(StateError, match="certificate verify failed"):
+        doubting.ask(HELLO.call(["k"], []), seconds=4)
     doubting.close()
     assert secured.ask("GET", "k") == "1"
 
