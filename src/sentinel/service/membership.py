@@ -6,6 +6,7 @@ raised before anything is read, so whoever had it can write no more.
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Final
 
 from msgspec import Struct
@@ -31,6 +32,9 @@ from sentinel.vitals.logs import log
 
 STOPS_MAX: Final = 2
 """A position that has stopped the process so often is passed."""
+OPEN_SECONDS: Final = 60.0
+"""How long the state of a partition may be out of reach when it is taken: the group is kept."""
+RETRY_SECONDS: Final = 0.5
 RELEASE_SECONDS: Final = 30.0
 """How long letting go in order may take; who is slower is fenced by the next owner."""
 
@@ -79,11 +83,6 @@ class Around(Struct, frozen=True, kw_only=True):
     crash_point: Callable[[str], None]
 
 
-OPEN_SECONDS = 30.0
-"""How long an assignment waits for the state: Redis fails over in 2 to 6 s, and the group gives a
-member up after minutes."""
-
-
 class Membership:
     """Serves the source: opens, feeds and lets go of owners."""
 
@@ -104,7 +103,7 @@ class Membership:
         self._around.vitals.kafka_rebalances.labels("assigned").inc()
         start = {}
         for place in places:
-            held = self._open_in_time(group, place)
+            held = self._taken(group, place)
             self.held = {**self.held, place: held}
             self._around.engine.own(held.owner)
             start[place] = held.next_offset
@@ -174,25 +173,29 @@ class Membership:
 
     # Opening and letting go
 
-    def _open_in_time(self, group: Group, place: Place) -> Held:
-        """Open the state of a partition, which may be away for a while."""
-        until = time.monotonic() + OPEN_SECONDS
-        while True:
-            try:
-                return self._open(group, place)
-            except StateError as error:
-                # Its subclasses say what no waiting mends.
-                if type(error) is not StateError or time.monotonic() >= until:
-                    raise
-                log.warning("state.away", partition=str(place), error=str(error))
-                time.sleep(1.0)
-
-    def _open(self, group: Group, place: Place) -> Held:
+    def _taken(self, group: Group, place: Place) -> Held:
+        """Open a partition; where its state cannot be reached for now, again and again."""
         around = self._around
         log_id = f"{around.cluster_id}/{place.topic}"
-        checkpoint = around.checkpoints.open(
-            name_of(place), log_id=log_id, crash_point=around.crash_point
-        )
+        deadline = time.monotonic() + OPEN_SECONDS
+        while True:
+            try:
+                with ExitStack() as undo:
+                    checkpoint = around.checkpoints.open(
+                        name_of(place), log_id=log_id, crash_point=around.crash_point
+                    )
+                    undo.callback(checkpoint.close)
+                    held = self._opened(group, place, checkpoint, log_id)
+                    undo.pop_all()
+                    return held
+            except StateError as error:
+                if type(error) is not StateError or time.monotonic() >= deadline:
+                    raise
+                log.warning("partition.not_opened", partition=str(place), error=str(error))
+            time.sleep(RETRY_SECONDS)
+
+    def _opened(self, group: Group, place: Place, checkpoint: Checkpoint, log_id: str) -> Held:
+        around = self._around
         partition = Partition(self.rules, log_id, place.partition)
         outlet = ToGrouping(grouping_rules(self._settings))
         loaded = checkpoint.load()

@@ -9,11 +9,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from sentinel.checkpoints.folder import FolderCheckpoints
+from sentinel.checkpoints.sqlite import Checkpoint
 from sentinel.connections.kafka import Chunk, Place, Trouble
 from sentinel.engine import Judgement, Partition
-from sentinel.errors import Fenced, ForeignState
+from sentinel.errors import Fenced, ForeignState, StateError
 from sentinel.intake import Intake
 from sentinel.model.batch import Batch
+from sentinel.service import membership
 from sentinel.service.elsewhere import Elsewhere
 from sentinel.service.engine_loop import EngineLoop
 from sentinel.service.membership import Around, Membership, name_of
@@ -328,3 +330,24 @@ def test_a_record_that_stops_the_process_twice_is_passed_and_told(
     fresh = Member(tmp_path, "earliest")
     assert fresh.assigned(Brokers()) == 40, "a snapshot lies behind it"
     fresh.end()
+
+
+def test_a_state_that_is_out_of_reach_for_now_is_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the first commit came through and its answer did not."""
+    commit, lost = Checkpoint.commit, [True]
+
+    def unanswered(self: Checkpoint, *rest: Any) -> None:
+        commit(self, *rest)
+        if lost:
+            lost.clear()
+            raise StateError("the answer was lost")
+
+    monkeypatch.setattr(membership, "RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(Checkpoint, "commit", unanswered)
+    member = Member(tmp_path, "latest")
+    with capture_logs() as logs:
+        assert member.assigned(Brokers(0, 100)) == 100
+    assert [one["event"] for one in logs] == ["partition.not_opened", "partition.assigned"]
+    member.end()
