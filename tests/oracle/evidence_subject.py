@@ -236,7 +236,9 @@ class Subject:
                 self.silenced(which, test_of(channel.open), call, book)
                 channel.end()
                 channel.waiting.clear()
-        parts = (*enumerate(self.shares, ERRORS), *enumerate(self.speakers, USER))
+        parts: list[tuple[int, Share | Speakers]] = [
+            *enumerate(self.shares, ERRORS), *enumerate(self.speakers, USER),
+        ]  # fmt: skip
         for which, part in parts:
             if part.open:
                 self.silenced(which, 0, call, book)
