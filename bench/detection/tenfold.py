@@ -2,10 +2,10 @@
 
     python bench/detection/tenfold.py [SEED ...]
 
-Six services with two models each, two days, nothing wrong: rates that wander in one of several ways
-and follow the day, latencies under a load that wanders.  Both runs share these; only how many calls
-come differs.  Default allowance.  Prints a table of the alerts of all seeds, those of the second
-day apart: what a service does by itself is learned on the first.
+Six services with two models each, two days, nothing wrong: rates that wander in one of several
+ways and follow the day, latencies under a load that wanders.  Both runs share these; only how many
+calls come differs.  Default allowance.  Prints a table of the alerts of all seeds, those of the
+second day apart: what a service does by itself is learned on the first.
 """
 
 import sys

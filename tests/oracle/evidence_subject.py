@@ -236,11 +236,13 @@ class Subject:
                 self.silenced(which, test_of(channel.open), call, book)
                 channel.end()
                 channel.waiting.clear()
-        for first, parts in ((ERRORS, self.shares), (USER, self.speakers)):
-            for i, part in enumerate(parts):
-                if part.open:
-                    self.silenced(first + i, 0, call, book)
-                    part.end()
+        parts: list[tuple[int, Share | Speakers]] = [
+            *enumerate(self.shares, ERRORS), *enumerate(self.speakers, USER),
+        ]  # fmt: skip
+        for which, part in parts:
+            if part.open:
+                self.silenced(which, 0, call, book)
+                part.end()
 
     def silenced(self, channel: int, test: int, call: Call, book: "Book") -> None:
         """Write down that a test ended because nobody called."""

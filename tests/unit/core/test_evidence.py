@@ -63,10 +63,12 @@ def with_bursts(rng: np.random.Generator, minutes: int) -> Reals:
 @pytest.mark.parametrize("seed", range(3))
 def test_bursts_that_a_service_has_by_itself_are_no_news_once_they_are_known(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    second = arrivals(rng, with_bursts(rng, 3 * DAY))
-    found = shown(new_evidence(fixed=12.0), second)
+    second, evidence = arrivals(rng, with_bursts(rng, 3 * DAY)), new_evidence(fixed=12.0)
+    found = shown(evidence, second)
     opened = [second[event] for event, channel, _, kind in found if (channel, kind) == (RATE, 1)]
     assert sum(at > 2 * DAY * 60 for at in opened) <= 1, opened
+    surge, _ = taken_apart(evidence_records.save(evidence, KEY, 0))["rate"]["heights"]
+    assert surge["excess"] > 1.5, "so it is worth less"
 
 
 @pytest.mark.parametrize(("by", "test"), [(2.0, 0), (0.3, 1)])
