@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -30,10 +31,12 @@ def stream(tmp_path: Path) -> Path:
 
 
 def test_without_a_command_it_serves(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    config = tmp_path / "open.yaml"
-    config.write_text("api: {bind_addr: '0.0.0.0:0'}")
-    assert main(["-c", str(config)]) == 2
-    assert "api.insecure" in capfd.readouterr().err
+    config = tmp_path / "taken.yaml"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = "{}:{}".format(*taken.getsockname())
+        config.write_text(f"{{data_dir: {tmp_path / 'data'}, api: {{bind_addr: '{address}'}}}}")
+        assert main(["-c", str(config)]) == 2
+    assert "api.bind_addr" in capfd.readouterr().err
 
 
 def test_help_names_every_command(capfd: pytest.CaptureFixture[str]) -> None:
