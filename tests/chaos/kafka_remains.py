@@ -26,6 +26,7 @@ from sentinel.service.placing import Placing
 from sentinel.service.running import privacy_key
 from sentinel.service.topic_reader import Refused, TopicReader
 from sentinel.settings.middle import engine_rules, grouping_rules, intake_settings
+from sentinel.settings.prices import price_table
 from sentinel.sources.segments import CONTROL, EVENTS
 from sentinel.vitals.inventory import Vitals
 
@@ -108,7 +109,11 @@ class Undisturbed:
             log_id = f"{cluster_id}/{place.topic}"
             partition = Partition(engine_rules(settings), log_id, place.partition)
             intake = Intake(
-                intake_settings(settings), key=key, log_id=log_id, partition=place.partition
+                intake_settings(settings),
+                key=key,
+                log_id=log_id,
+                partition=place.partition,
+                prices=price_table(settings.prices),
             )
 
             def refuse(refused: list[Refused], place: Place = place) -> None:
