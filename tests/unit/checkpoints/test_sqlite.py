@@ -1,14 +1,13 @@
 """The fenced checkpoint: position and state move together, and only for the owner."""
 
 import sqlite3
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from sentinel.checkpoints.sqlite import Checkpoint, OutboxRow, SeriesRecord
-from sentinel.errors import Fenced, ForeignState, Gap, StateError, TornState
+from sentinel.errors import Fenced, ForeignState, StateError, TornState
 
 
 @pytest.fixture
@@ -85,26 +84,6 @@ def test_an_owner_whose_epoch_was_passed_can_write_nothing(path: Path) -> None:
     owner.close()
 
 
-def test_a_commit_that_does_not_start_where_the_last_one_ended_is_refused(
-    checkpoint: Checkpoint,
-) -> None:
-    checkpoint.commit(100, 110)  # the first may start anywhere
-    for base, next_offset in ((109, 120), (111, 120), (0, 5), (110, 109)):
-        with pytest.raises(Gap, match="stands at 110"):
-            checkpoint.commit(base, next_offset, [alert(1)])
-    assert checkpoint.committed_to() == 110
-    assert checkpoint.outbox_bytes == 0
-    checkpoint.commit(110, 110, [alert(1)])  # no event, but something to tell
-
-
-def test_a_series_that_is_ahead_of_the_commit_is_refused(checkpoint: Checkpoint) -> None:
-    """A crash would run again only what the series has not seen, and the alerts in between go."""
-    checkpoint.commit(0, 10)
-    with pytest.raises(Gap, match="stands at 10, a series at 11"):
-        checkpoint.sweep([SeriesRecord(b"x", 10, b"r"), SeriesRecord(b"y", 11, b"r")])
-    assert list(checkpoint.series()) == []
-
-
 def test_state_of_another_log_or_format_is_refused_and_its_fence_is_not_raised(path: Path) -> None:
     owner = opened(path)
     with pytest.raises(ForeignState, match="log id is log, expected other"):
@@ -121,20 +100,6 @@ def test_state_of_another_log_or_format_is_refused_and_its_fence_is_not_raised(p
 # Shared state and series
 
 
-def test_shared_state_stays_until_a_sweep_brings_another(checkpoint: Checkpoint) -> None:
-    checkpoint.commit(0, 10)
-    checkpoint.sweep([SeriesRecord(b"x", 10, b"r")], shared=b"at ten")
-    checkpoint.commit(10, 30, [alert(1)])
-    checkpoint.sweep([SeriesRecord(b"y", 30, b"r")])
-    loaded = checkpoint.load()
-    assert loaded is not None
-    assert (loaded.next_offset, loaded.shared) == (30, b"at ten")
-    checkpoint.sweep([], shared=b"at thirty")
-    loaded = checkpoint.load()
-    assert loaded is not None
-    assert loaded.shared == b"at thirty"
-
-
 def test_a_commit_costs_the_same_beside_large_shared_state(checkpoint: Checkpoint) -> None:
     """A commit several times a second must not write the whole state again."""
     checkpoint.commit(0, 1)
@@ -145,33 +110,7 @@ def test_a_commit_costs_the_same_beside_large_shared_state(checkpoint: Checkpoin
     assert wal.stat().st_size < 1_000_000
 
 
-def test_a_sweep_replaces_and_forgets(checkpoint: Checkpoint) -> None:
-    checkpoint.commit(0, 50)
-    names = [b"%04d" % number for number in range(1000)]
-    checkpoint.sweep([SeriesRecord(name, 10 + at, b"r") for at, name in enumerate(names[:40])])
-    checkpoint.sweep([SeriesRecord(name, 50, name * 3) for name in names])
-    checkpoint.sweep([SeriesRecord(names[7], 50, b"new")], gone=[names[0], b"never there"])
-    found = list(checkpoint.series())
-    assert [record.name for record in found] == names[1:]
-    assert found[6] == SeriesRecord(names[7], 50, b"new")
-    assert found[7] == SeriesRecord(names[8], 50, names[8] * 3)
-
-
 # Outbox
-
-
-def test_the_outbox_is_kept_by_destination_in_order_until_it_is_delivered(
-    checkpoint: Checkpoint,
-) -> None:
-    checkpoint.commit(0, 1, [alert(2), alert(1), alert(2, "mail")])
-    checkpoint.commit(1, 2, [alert(2), alert(3)])  # the 2 that waits is not told twice
-    assert checkpoint.outbox_bytes == 4 * 6
-    assert [row.id for row in checkpoint.outbox("hook", 9)] == ["id-2", "id-1", "id-3"]
-    assert checkpoint.outbox("hook", 1) == [alert(2)]
-    checkpoint.delivered(["id-2", "id-3", "unknown"], "hook")
-    assert checkpoint.outbox("hook", 9) == [alert(1)]
-    assert checkpoint.outbox("mail", 9) == [alert(2, "mail")]
-    assert checkpoint.outbox_bytes == 2 * 6
 
 
 # Damage
@@ -242,33 +181,3 @@ def test_a_write_that_fails_leaves_no_trace_and_can_be_tried_again(path: Path) -
     checkpoint.commit(0, 5, [alert(1)])
     assert checkpoint.committed_to() == 5
     checkpoint.close()
-
-
-def test_threads_may_commit_sweep_and_deliver_at_once(checkpoint: Checkpoint) -> None:
-    checkpoint.commit(0, 1)
-    errors: list[BaseException] = []
-
-    def run(work: str) -> None:
-        for number in range(1, 60):
-            if work == "commit":
-                checkpoint.commit(number, number + 1, [alert(number)])
-            elif work == "sweep":
-                series = [SeriesRecord(b"%d" % number, 1, b"r" * 5000)]
-                checkpoint.sweep(series, shared=b"%d" % number)
-            elif work == "read":
-                errors.extend(
-                    AssertionError(record) for record in checkpoint.series() if record.offset != 1
-                )
-            else:
-                checkpoint.delivered([row.id for row in checkpoint.outbox("hook", 5)], "hook")
-
-    threads = [threading.Thread(target=run, args=(w,)) for w in ("commit", "sweep", "read", "send")]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not errors
-    assert checkpoint.committed_to() == 60
-    assert len(list(checkpoint.series())) == 59
-    checkpoint.delivered([row.id for row in checkpoint.outbox("hook", 99)], "hook")
-    assert checkpoint.outbox_bytes == 0
