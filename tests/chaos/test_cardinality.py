@@ -32,7 +32,10 @@ MEMORY_MOST = 1.2
 LINES_MOST = 2000
 P99_MOST = 2.0
 P99_LEAST_MS = 20.0
-"""Below this a p99 is the machine's: other processes, a sync of the disk."""
+"""Below this a p99 is the machine's: other processes, a sync of the disk.
+
+The short form lasts less than a second, a few dozen answers: no p99 to speak of, none is asked.
+"""
 
 
 class Load(NamedTuple):
@@ -168,6 +171,7 @@ def test_names_without_end_cost_no_more_than_the_cap(tmp_path: Path) -> None:
     assert attacked.rss_mb <= MEMORY_MOST * usual.rss_mb
     assert attacked.peak_mb <= MEMORY_MOST * usual.peak_mb
     assert attacked.lines <= usual.lines + LINES_MOST
-    assert attacked.p99_ms <= max(P99_MOST * usual.p99_ms, P99_LEAST_MS)
+    if LONG:
+        assert attacked.p99_ms <= max(P99_MOST * usual.p99_ms, P99_LEAST_MS)
     assert attacked.baselines == REAL
     assert "latency_spike" in attacked.found or "latency_drift" in attacked.found

@@ -14,7 +14,7 @@ from msgspec import Struct
 from sentinel.checkpoints.contract import Checkpoint, Checkpoints
 from sentinel.connections.kafka import Chunk, Group, Place, Trouble
 from sentinel.engine import Partition, Rules
-from sentinel.errors import ForeignState, StateError
+from sentinel.errors import Fenced, ForeignState, StateError
 from sentinel.intake import Intake, Signal
 from sentinel.service.dead_letters import DeadLetters
 from sentinel.service.engine_loop import EngineLoop
@@ -99,11 +99,21 @@ class Membership:
     # Serves the source, on its thread
 
     def assigned(self, group: Group, places: list[Place]) -> dict[Place, int]:
-        """Open the state of partitions and return where each starts."""
+        """Open the state of partitions and return where each starts.
+
+        One that somebody else opens meanwhile is left out.  Who of the two it belongs to is not
+        ours to say: the group does when we join it again.
+        """
         self._around.vitals.kafka_rebalances.labels("assigned").inc()
         start = {}
         for place in places:
-            held = self._taken(group, place)
+            try:
+                held = self._taken(group, place)
+            except Fenced as error:
+                self._around.vitals.fenced.inc()
+                log.warning("partition.given_up", partition=str(place), error=str(error))
+                self._around.rejoin()
+                continue
             self.held = {**self.held, place: held}
             self._around.engine.own(held.owner)
             start[place] = held.next_offset

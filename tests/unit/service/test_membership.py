@@ -257,6 +257,25 @@ def test_who_is_fenced_gives_the_partition_up_and_writes_nothing(tmp_path: Path)
     member.end()
 
 
+def test_a_partition_that_somebody_else_opens_meanwhile_is_left_to_the_group(
+    tmp_path: Path,
+) -> None:
+    member = Member(tmp_path, "earliest")
+
+    class Overtaken(Brokers):
+        def bounds(self, place: Place) -> tuple[int, int]:
+            FolderCheckpoints(tmp_path).open(name_of(place), log_id="cluster/calls")
+            return super().bounds(place)
+
+    group: Any = Overtaken()
+    with capture_logs() as logs:
+        assert member.membership.assigned(group, [PLACE]) == {}
+    assert [one["event"] for one in logs] == ["partition.given_up"]
+    assert (member.rejoins, member.membership.held) == (1, {})
+    assert member.assigned(Brokers()) == 0, "joined again, and it is ours"
+    member.end()
+
+
 def test_what_another_process_has_kept_can_be_seen_and_says_of_when_it_is(tmp_path: Path) -> None:
     member = Member(tmp_path, "earliest")
     member.assigned(Brokers())
