@@ -14,10 +14,12 @@ import msgspec
 from confluent_kafka import Producer
 from msgspec import Struct
 
+from chaos.kafka_callers import CallersAnywhere
 from chaos.kafka_plan import POINTS, POINTS_IN_REDIS, REPLY_LOST, TOPIC, Plan
 from chaos.kafka_remains import Recorder, is_drained
 from chaos.kafka_traffic import Traffic, is_quiet
 from sentinel.connections.kafka import Place
+from servers.process import free_ports
 
 PROGRAM = Path(__file__).with_name("kafka_worker.py")
 OUTSIDE, FROZEN, STOPPED = "kill -9", "SIGSTOP", "SIGTERM"
@@ -52,6 +54,9 @@ class Faults(Struct, frozen=True, kw_only=True):
     workers: int = 3
     redis: str = ""
     """Where the state lies; in a folder where it is empty."""
+    by_http: int = 0
+    """So many events at least come by HTTP, each to a door of some member, and none into the topic
+    past them."""
 
 
 class Worker:
@@ -59,6 +64,7 @@ class Worker:
 
     def __init__(self, number: int, faults: Faults) -> None:
         self.name, self.faults = f"w{number}", faults
+        self.port = free_ports(1)[0] if faults.by_http else 0
         self.logs: list[Path] = []
         self.deaths = 0
         """At points."""
@@ -77,6 +83,7 @@ class Worker:
             redis=self.faults.redis,
             passings={point: random_.randint(1, PASSINGS.get(point, 2)) for point in points},
             seed=random_.randrange(1, 1 << 40),
+            port=self.port,
         )
         log = self.faults.folder / f"log-{self.name}-{len(self.logs):04}"
         self.logs.append(log)
@@ -136,6 +143,8 @@ class Campaign:
         self._ending = threading.Event()
         self.recorder = Recorder(faults.bootstrap, self.places)
         self.workers = [Worker(number, faults) for number in range(faults.workers)]
+        ports = [worker.port for worker in self.workers]
+        self.callers = CallersAnywhere(ports, faults.seed) if faults.by_http else None
 
     @property
     def plan(self) -> Plan:
@@ -158,7 +167,7 @@ class Campaign:
             for worker in self.workers:
                 worker.start(self._draw(), self._random)
             producing.start()
-            while any(worker.kinds for worker in self.workers):
+            while any(worker.kinds for worker in self.workers) or self._wants_more:
                 time.sleep(0.03)
                 if beside is not None:
                     beside()
@@ -177,6 +186,10 @@ class Campaign:
                 worker.process.kill()
                 worker.process.wait()
             self.recorder.stop()
+
+    @property
+    def _wants_more(self) -> bool:
+        return self.callers is not None and len(self.callers.acknowledged) < self.faults.by_http
 
     def _draw(self) -> list[str]:
         """Return what is to become of the next process: harm, or points of which one is reached."""
@@ -221,6 +234,9 @@ class Campaign:
 
     def _produce(self) -> None:
         """Send, but for quiet times."""
+        if self.callers is not None:
+            self.callers.run(self._ending)
+            return
         producer = Producer(
             {
                 "bootstrap.servers": self.faults.bootstrap,

@@ -69,15 +69,15 @@ class Recorder:
         """Return how many records each partition has."""
         return {place: len(records) for place, records in self.records.items()}
 
-    def event_ids(self) -> set[str]:
+    def event_ids(self) -> list[str]:
         """Return the ids of all events that passed an intake before they were written."""
-        return {
+        return [
             found.decode()
             for records in self.records.values()
             for record in records
             if record.headers()
             for found in _EVENT_ID.findall(record.value() or b"")
-        }
+        ]
 
     def stop(self) -> None:
         """Read what there is, and end."""

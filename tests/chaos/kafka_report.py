@@ -38,7 +38,10 @@ def run_and_compare(faults: Faults, beside: Callable[[], None] | None = None) ->
     assert left.rows == undisturbed.rows
     assert set(left.told) | left.to_tell == should_be_told
     accepted = plan.accepted.read_text().split() if plan.accepted.exists() else []
-    assert set(accepted) <= campaign.recorder.event_ids()
+    assert set(accepted) <= set(campaign.recorder.event_ids())
+    if campaign.callers is not None:
+        sys.stdout.write(f"{campaign.callers.lines()}\n")
+        campaign.callers.assert_written(campaign.recorder)
     assert len(undisturbed.anomalies) > 100
     assert len(should_be_told) > 3
     return campaign

@@ -42,6 +42,8 @@ class Desk(Struct, frozen=True, kw_only=True):
     """The same of traces, logs or metrics, and whether the body is JSON."""
     act: Callable[[Control], Awaitable[list[Any] | None]]
     """What it did; None: it is in the log, and another process does it."""
+    has_others: bool
+    """Whether other processes may know incidents that this one has not heard of yet."""
     telemetry: Callable[..., Page[StoredEvent]]
     anomalies: Callable[..., Page[Anomaly]]
     incidents: Callable[..., Page[Incident]]

@@ -45,6 +45,8 @@ STOP_SECONDS: Final = 40.0
 class ClusterService(Running):
     """One member of the group."""
 
+    has_others = True
+
     def __init__(self, settings: Settings, **rest: Any) -> None:
         super().__init__(settings, **rest)
         assert settings.ingestion.kafka is not None, "that is what makes a cluster"

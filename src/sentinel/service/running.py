@@ -55,6 +55,8 @@ class Running(ABC):
     hub: Hub
     engine: EngineLoop
     ingest: Ingest
+    has_others = False
+    """Whether other processes judge, too."""
 
     def __init__(self, settings: Settings, *, crash_point: Callable[[str], None]) -> None:
         self.settings = settings
@@ -158,6 +160,7 @@ class Running(ABC):
             take=self.ingest.take,
             take_otlp=self.ingest.take_otlp,
             act=self.act,
+            has_others=self.has_others,
             telemetry=self.answers.telemetry,
             anomalies=self.answers.anomalies,
             incidents=self._incidents,

@@ -71,11 +71,13 @@ async def _act(state: State, kind: Any, incident_id: str, note: Note | None) -> 
     desk: Desk = state.desk
     note = note or Note()
     known = await asyncio.to_thread(desk.incident, incident_id)
-    if known is None:
+    if known is None and not desk.has_others:
         return answer(404, "not_found", "no such incident")
     happened = await desk.act(Control(kind=kind, incident=incident_id, by=note.by, note=note.note))
     if happened is None:
-        return Response(known, status_code=202)
+        return Response({"id": incident_id} if known is None else known, status_code=202)
+    if not happened and known is None:
+        return answer(404, "not_found", "no such incident")
     if not happened:
         return answer(409, "not_open", "the incident is not open any more")
     return Response(happened[-1].incident)
