@@ -75,8 +75,7 @@ class Checkpoint:
         """
         with translated(path):
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            # Made by us, because SQLite would let everybody read it.
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+            _make(path)
             database = sqlite3.connect(
                 path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
@@ -337,6 +336,19 @@ class Checkpoint:
 
     def _whole(self, blob: bytes, crc: int, what: str) -> bytes:
         return whole(self.path, blob, crc, what)
+
+
+def _make(path: Path) -> None:
+    """Make the file where there is none: SQLite would let everybody read it.
+
+    One that is there is not touched.  Closing a file takes along every lock that the process has on
+    it (POSIX), those of another connection of ours, too; the next process to close the state would
+    think itself its last reader, and delete the log that we go on writing to.
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        return
 
 
 def whole(path: Path, blob: bytes, crc: int, what: str) -> bytes:

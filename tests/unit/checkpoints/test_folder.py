@@ -1,6 +1,8 @@
 """A folder of states, as its owner and as somebody else sees it."""
 
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -40,3 +42,39 @@ def test_a_damaged_record_is_not_shown(tmp_path: Path) -> None:
     assert seen is not None
     assert [record.name for record in seen.series] == [b"y"]
     checkpoint.close()
+
+
+OTHER_PROCESS = """
+import sys
+from pathlib import Path
+from sentinel.checkpoints.folder import FolderCheckpoints
+place = FolderCheckpoints(Path(sys.argv[1]))
+place.waiting("calls-0", "log", 1)
+seen = place.look("calls-0")
+place.close()
+print(seen.next_offset)
+"""
+
+
+def seen_by_another_process(folder: Path) -> int:
+    """Return where the state stands for a process that comes, looks and goes."""
+    command = [sys.executable, "-c", OTHER_PROCESS, str(folder)]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def test_whoever_comes_and_goes_meanwhile_takes_no_commit_along(tmp_path: Path) -> None:
+    # A file that is closed takes all locks of its process along, those of others of its threads
+    # too: the next process to go would think itself the last one, and take the log away.
+    place = FolderCheckpoints(tmp_path)
+    first = place.open("calls-0", log_id="log")
+    first.commit(0, 1)
+    first.close()
+    assert place.waiting("calls-0", "log", 1) == []
+    again = place.open("calls-0", log_id="log")
+    again.commit(1, 2)
+    assert seen_by_another_process(tmp_path) == 2
+    again.commit(2, 3)
+    assert seen_by_another_process(tmp_path) == 3
+    again.close()
+    place.close()
+    assert seen_by_another_process(tmp_path) == 3
