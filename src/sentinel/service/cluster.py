@@ -43,12 +43,15 @@ STOP_SECONDS: Final = 40.0
 
 
 class ClusterService(Running):
-    """One member of the group."""
+    """One member of the group; `number` of several that one command runs."""
 
     has_others = True
 
-    def __init__(self, settings: Settings, **rest: Any) -> None:
+    def __init__(self, settings: Settings, *, number: int = 0, **rest: Any) -> None:
         super().__init__(settings, **rest)
+        if number:
+            # The state of partitions is shared; a store has one writer.
+            self._folder /= f"process-{number}"
         assert settings.ingestion.kafka is not None, "that is what makes a cluster"
         self._kafka: Kafka = settings.ingestion.kafka
         self._news = asyncio.Event()

@@ -6,7 +6,7 @@ import gc
 import os
 import signal
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from sentinel.service.assemble import Service
 from sentinel.service.cluster import ClusterService
 from sentinel.service.keys import is_loopback, keyring_of
 from sentinel.service.running import Running
+from sentinel.service.siblings import Siblings, stop_when_left_alone
 from sentinel.settings import Settings
 from sentinel.vitals.logs import log
 
@@ -64,18 +65,21 @@ async def serve(
     reload: Callable[[], Settings] | None = None,
     crash_point: Callable[[str], None] = lambda _: None,
     ready: Callable[[Any, str], Awaitable[None]] | None = None,
+    number: int = 0,
+    command: Callable[[int], Sequence[str]] | None = None,
 ) -> int:
     """Serve until a signal or a failure; returns the exit code.
 
     `reload` reads the configuration again, on SIGHUP.  `ready` is called with the service and its
     address once it listens; what it returns runs beside the service, which ends when it does.
+    `number` says which of several processes of one command this is; the first starts the others by
+    `command`.
     """
     Keyring(settings.api.keys)  # one that cannot be used is told before anything is opened
     host, port = address_of(settings)
     _claim("api.bind_addr", host, port)
     otlp_address = _otlp_address(settings)
-    kind = Service if settings.ingestion.kafka is None else ClusterService
-    service = kind(settings, crash_point=crash_point)
+    service = _service_of(settings, number, crash_point)
     recovered = service.open()
     if recovered is not None:
         log.info(
@@ -87,10 +91,14 @@ async def serve(
         log.info("otlp.listening", address="{}:{}".format(*otlp_address))
     stopping = asyncio.Event()
     _on_signals(stopping)
+    if number:
+        stop_when_left_alone(stopping)
+    siblings = _siblings_of(service, number, command)
     if reload is not None:
-        _on_hangup(service, reload)
+        _on_hangup(service, reload, siblings)
     listening, *others = [asyncio.create_task(server.serve()) for server in servers]
     tasks = asyncio.create_task(service.run_tasks())
+    watching = asyncio.create_task(siblings.watch())
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     log.info("service.started", url=url, docs=f"{url}/docs", data_dir=settings.data_dir)
     beside = asyncio.ensure_future(ready(service, url)) if ready is not None else None
@@ -99,28 +107,55 @@ async def serve(
         asyncio.create_task(service.failure.wait()),
         listening,
         tasks,
+        watching,
     ]
     if beside is not None:
         waiting.append(beside)
     await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     failed = service.failure.is_set() or any(
-        task.done() and task.exception() is not None for task in (listening, tasks)
+        task.done() and task.exception() is not None for task in (listening, tasks, watching)
     )
     service.drain()
+    watching.cancel()
+    siblings.ask_to_stop()
     if not failed and beside is None:
         await asyncio.sleep(DRAIN_SECONDS)
     for server in servers:
         server.stop()  # type: ignore[no-untyped-call]
     tasks.cancel()
-    await asyncio.wait([listening, *others, tasks], timeout=5)
+    await asyncio.wait([listening, *others, tasks, watching], timeout=5)
+    code = await _closed(service, siblings, failed=failed)
+    if not failed and beside is not None and beside.done():
+        beside.result()  # what went wrong in it is raised here
+    return code
+
+
+async def _closed(service: Running, siblings: Siblings, *, failed: bool) -> int:
+    """Let everything go, and wait for the others to have done so; returns the exit code."""
+    if not failed:
+        await asyncio.to_thread(service.close)
+    await asyncio.to_thread(siblings.wait)
     if failed:
         log.error("service.stopped", reason="failure; the next start takes up from the last commit")
-        return 1
-    await asyncio.to_thread(service.close)
-    log.info("service.stopped")
-    if beside is not None and beside.done():
-        beside.result()  # what went wrong in it is raised here
-    return 0
+    else:
+        log.info("service.stopped")
+    return int(failed)
+
+
+def _service_of(settings: Settings, number: int, crash_point: Callable[[str], None]) -> Running:
+    if settings.ingestion.kafka is None:
+        return Service(settings, crash_point=crash_point)
+    return ClusterService(settings, number=number, crash_point=crash_point)
+
+
+def _siblings_of(
+    service: Running, number: int, command: Callable[[int], Sequence[str]] | None
+) -> Siblings:
+    """Return the other processes, none of which runs yet; only the first one has any."""
+    kafka = service.settings.ingestion.kafka
+    if number or command is None or kafka is None:
+        return Siblings(lambda _: (), range(0), service.vitals)
+    return Siblings(command, range(1, kafka.processes), service.vitals)
 
 
 def _servers_of(
@@ -185,7 +220,9 @@ def _otlp_address(settings: Settings) -> tuple[str, int] | None:
     return host, port
 
 
-def _on_hangup(service: Running, reload: Callable[[], Settings]) -> None:
+def _on_hangup(
+    service: Running, reload: Callable[[], Settings], siblings: Siblings | None = None
+) -> None:
     """Read the configuration again on SIGHUP: all of it is checked, thresholds are taken over."""
 
     async def take_over() -> None:
@@ -206,6 +243,8 @@ def _on_hangup(service: Running, reload: Callable[[], Settings]) -> None:
     tasks: set[asyncio.Task[None]] = set()
 
     def start() -> None:
+        if siblings is not None:
+            siblings.signal(signal.SIGHUP)
         task = asyncio.create_task(take_over())
         tasks.add(task)
         task.add_done_callback(tasks.discard)

@@ -41,6 +41,15 @@ class Kafka(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_poll_records: Annotated[
         int, Meta(ge=1, le=1_000_000, description="Messages taken at once, at most.")
     ] = 10_000
+    processes: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=256,
+            description="Members of the group that `sentinel serve` runs on this machine, "
+            "a core each.",
+        ),
+    ] = 1
     max_waiting_bytes: Annotated[
         int,
         Meta(

@@ -103,6 +103,12 @@ FAMILIES: Final = {
     "fenced": Family(
         Counter, "partitions_fenced", "Partitions given up because another process has them."
     ),
+    "process_restarts": Family(
+        Counter,
+        "process_restarts",
+        "Processes beside this one that ended and were started again.",
+        ("process",),
+    ),
     "state_losses": Family(
         Counter, "state_losses", "Partitions that had to start without what was there.", ("reason",)
     ),
@@ -161,6 +167,7 @@ class Vitals:
     kafka_misplaced: Counter
     commits: Counter
     fenced: Counter
+    process_restarts: Counter
     state_losses: Counter
     services_split: Gauge
     state_cold_starts: Counter

@@ -2,14 +2,24 @@
 
 import logging
 import sys
+from typing import Any
 
 import structlog
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 
 
-def configure(level: str, *, as_json: bool) -> None:
-    """Send everything to standard error, as JSON or as text for a person."""
+def configure(level: str, *, as_json: bool, process: int = 0) -> None:
+    """Send everything to standard error, as JSON or as text for a person.
+
+    `process`: which of several this is; the first one says nothing of it.
+    """
+
+    def name_process(_: object, __: str, line: structlog.typing.EventDict) -> Any:
+        if process:
+            line["process"] = process
+        return line
+
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
         if as_json
@@ -17,6 +27,7 @@ def configure(level: str, *, as_json: bool) -> None:
     )
     structlog.configure(
         processors=[
+            name_process,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
