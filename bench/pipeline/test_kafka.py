@@ -5,17 +5,14 @@ seconds are those of the whole process, the client's threads included; the broke
 """
 
 import asyncio
-import random
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
 
+from pipeline.kafka_filling import fill, make_topic
 from sentinel.service import owner
 from sentinel.service.cluster import ClusterService
 from sentinel.settings import Settings
@@ -33,41 +30,9 @@ WARM, MEASURED = 0.1, 0.95
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
     with kafka(tmp_path_factory.mktemp("kafka")) as cluster:
-        topics = [NewTopic(TOPIC, PARTITIONS, 1), NewTopic(f"{TOPIC}.dlq", 1, 1)]
-        admin = AdminClient({"bootstrap.servers": cluster.bootstrap})
-        for made in admin.create_topics(topics).values():
-            made.result(60)
-        _fill(cluster.bootstrap)
+        make_topic(cluster.bootstrap, TOPIC, PARTITIONS)
+        fill(cluster.bootstrap, TOPIC, EVENTS)
         yield cluster
-
-
-def _fill(bootstrap: str) -> None:
-    """Write calls without texts of 50 services, 2,000 a second by their own time."""
-    random_ = random.Random(1)
-    producer = Producer(
-        {
-            "bootstrap.servers": bootstrap,
-            "partitioner": "murmur2_random",
-            "linger.ms": 50,
-            "compression.type": "lz4",
-            "queue.buffering.max.messages": 1_000_000,
-        }
-    )
-    start = time.time() - EVENTS / 2000
-    for number in range(EVENTS):
-        service = f"svc-{number % 50}"
-        value = (
-            f'{{"event_id":"{number:08x}-0000-4000-8000-{number:012x}","service_name":"{service}",'
-            f'"model":"gpt-4o","timestamp":{start + number / 2000:.6f},'
-            f'"latency_ms":{random_.lognormvariate(6, 0.2):.1f},'
-            f'"prompt_tokens":{random_.randrange(100, 900)},'
-            f'"completion_tokens":{random_.randrange(50, 300)},"cost_usd":0.002,'
-            f'"user_id":"user-{number % 200}"}}'
-        )
-        producer.produce(TOPIC, value, service)
-        if number % 5000 == 0:
-            producer.poll(0)
-    assert producer.flush(120) == 0
 
 
 class Kept:

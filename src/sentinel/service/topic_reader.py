@@ -267,10 +267,16 @@ class TopicReader:
 
 def _are_ordinary(chunk: Chunk) -> bool:
     """Say at one look that all messages are one object on one line, and have no headers."""
-    if any(chunk.headers) or None in chunk.values:
+    if any(chunk.headers) or not all(chunk.values):
         return False
-    joined = b"\n".join(chunk.values)  # type: ignore[arg-type]  # none is None
-    return joined[:1] == b"{" and joined.count(b"\n") == joined.count(b"\n{") == chunk.size - 1
+    values: list[bytes] = chunk.values  # type: ignore[assignment]  # none is None
+    joined = b"\n".join(values)
+    if joined.count(b"\n") != chunk.size - 1:
+        return False
+    ends = np.cumsum(np.fromiter(map(len, values), np.int64, chunk.size) + 1)
+    # Counting lines that open with a brace, two letters at a time, took 0.3 us an event.
+    firsts = np.frombuffer(joined, np.uint8)[np.concatenate(([0], ends[:-1]))]
+    return bool((firsts == ord("{")).all())
 
 
 def _special(headers: Headers) -> _Special:
