@@ -35,6 +35,8 @@ STOPS_MAX: Final = 2
 OPEN_SECONDS: Final = 60.0
 """How long the state of a partition may be out of reach when it is taken: the group is kept."""
 RETRY_SECONDS: Final = 0.5
+REST_SECONDS: Final = 30.0
+"""How long partitions may wait for one that was taken over to be judged again."""
 RELEASE_SECONDS: Final = 30.0
 """How long letting go in order may take; who is slower is fenced by the next owner."""
 
@@ -56,6 +58,8 @@ class Held(Struct):
     heard_at: float
     """When the last message came, by the monotonic clock."""
     shown: int = -1
+    since: float = 0.0
+    """When it was taken, by the monotonic clock."""
     is_agreed: bool = False
     """Whether it was asked to judge by our rules, where it does not."""
 
@@ -147,8 +151,24 @@ class Membership:
             held.next_offset, held.heard_at = part.offsets[-1] + 1, now
             self._around.engine.put(held.owner, [part])
 
-    def is_full(self) -> bool:
-        """Say whether as much waits as may."""
+    def resting(self) -> set[Place]:
+        """Return the partitions that are to wait: all where as much waits for us as may.
+
+        Else, while partitions that were taken over are judged again, those that were not: nobody
+        has looked at the others since their owner died.
+        """
+        if self._is_full():
+            return set(self.held)
+        now = time.monotonic()
+        behind = {
+            place
+            for place, held in self.held.items()
+            if held.owner.judged_to < held.owner.parts.told_until
+            and now - held.since < REST_SECONDS
+        }
+        return self.held.keys() - behind if behind else set()
+
+    def _is_full(self) -> bool:
         kafka = self._settings.ingestion.kafka
         assert kafka is not None, "there is no membership without"
         around = self._around
@@ -255,7 +275,8 @@ class Membership:
         )
         if is_new:
             owner.begin()
-        return Held(place, owner, checkpoint, letters, owner.judged_to, time.monotonic())
+        now = time.monotonic()
+        return Held(place, owner, checkpoint, letters, owner.judged_to, now, since=now)
 
     @property
     def _signal(self) -> Signal:

@@ -33,8 +33,8 @@ class Served(Protocol):
     def take(self, chunks: list[Chunk]) -> None:
         """Take messages, some of which may be of partitions that are not held any more."""
 
-    def is_full(self) -> bool:
-        """Say whether fetching should pause."""
+    def resting(self) -> set[Place]:
+        """Return the partitions that nothing should be fetched of for now."""
 
     def meet(self, trouble: Trouble) -> None:
         """Hear of what went wrong."""
@@ -69,7 +69,7 @@ class KafkaSource:
         self._stopping = self._leaving = False
         self._group: Group | None = None
         self._held: set[Place] = set()
-        self._paused = False
+        self._paused: set[Place] = set()
         self._thread = threading.Thread(target=self._run, name="kafka-source", daemon=True)
 
     def start(self) -> None:
@@ -96,7 +96,7 @@ class KafkaSource:
         start = self._served.assigned(self._group, places)
         self._crash_point("assigned")
         self._held |= start.keys()
-        self._paused = False  # new ones are not: all are paused again, if it is time to
+        self._paused -= start.keys()
         return start
 
     def revoked(self, places: list[Place]) -> None:
@@ -104,13 +104,17 @@ class KafkaSource:
         self._crash_point("revoke")
         self._served.revoked(places)
         self._crash_point("revoked")
-        self._held -= set(places)
+        self._forget(places)
 
     def lost(self, places: list[Place]) -> None:
         """Drop partitions."""
         self._served.lost(places)
         self._crash_point("lost")
+        self._forget(places)
+
+    def _forget(self, places: list[Place]) -> None:
         self._held -= set(places)
+        self._paused -= set(places)
 
     # The thread
 
@@ -118,7 +122,7 @@ class KafkaSource:
         try:
             while not self._stopping:
                 self._leaving = self._stopping
-                self._held, self._paused = set(), False
+                self._held, self._paused = set(), set()
                 group = self._group = Group(self._client, self._topics, self)
                 try:
                     self._poll(group)
@@ -144,9 +148,9 @@ class KafkaSource:
                 self._served.look(group)
 
     def _pause_or_resume(self, group: Group) -> None:
-        full = self._served.is_full()
-        if full and not self._paused:
-            group.pause(self._held)
-        elif self._paused and not full:
-            group.resume(self._held)
-        self._paused = full
+        resting = self._served.resting() & self._held
+        if resting - self._paused:
+            group.pause(resting - self._paused)
+        if self._paused - resting:
+            group.resume(self._paused - resting)
+        self._paused = resting

@@ -173,6 +173,30 @@ def test_what_was_judged_is_committed_when_a_partition_is_revoked(tmp_path: Path
     second.end()
 
 
+def test_others_rest_until_what_was_taken_over_is_judged_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead = Member(tmp_path, "earliest")
+    dead.assigned(Brokers())
+    dead.take(0, 42)
+    while stands(tmp_path) < 42:
+        time.sleep(0.01)
+    member = Member(tmp_path)
+    other = Place("calls", 2)
+    member.assigned(Brokers(), other)
+    assert member.membership.resting() == set()
+    assert member.assigned(Brokers()) == 0, "the snapshot is older than the commit"
+    assert member.membership.resting() == {other}
+    member.take(0, 41)
+    assert member.membership.resting() == {other}
+    monkeypatch.setattr(membership, "REST_SECONDS", 0.0)
+    assert member.membership.resting() == set(), "not for ever"
+    monkeypatch.undo()
+    member.take(41, 1)
+    assert member.membership.resting() == set()
+    member.end()
+
+
 def test_messages_that_were_handed_over_or_are_not_ours_are_ignored(tmp_path: Path) -> None:
     member = Member(tmp_path, "earliest")
     member.take(0, 5)

@@ -42,7 +42,7 @@ class Group:
 class Served:
     """Whom the source serves."""
 
-    full = False
+    rest: frozenset[Place] = frozenset()
 
     def assigned(self, group: Any, places: list[Place]) -> dict[Place, int]:
         return dict.fromkeys(places, 5)
@@ -55,8 +55,8 @@ class Served:
     def take(self, chunks: list[Chunk]) -> None:
         pass
 
-    def is_full(self) -> bool:
-        return self.full
+    def resting(self) -> set[Place]:
+        return set(self.rest)
 
     def meet(self, trouble: Trouble) -> None:
         pass
@@ -89,10 +89,10 @@ def test_it_pauses_while_too_much_waits_and_pauses_what_is_new_too(
     served = Served()
 
     def fill() -> None:
-        served.full = True
+        served.rest = frozenset([ONE, TWO])
 
     def empty() -> None:
-        served.full = False
+        served.rest = frozenset()
 
     run(
         monkeypatch,
@@ -109,10 +109,26 @@ def test_it_pauses_while_too_much_waits_and_pauses_what_is_new_too(
     assert calls == [
         ("join", None),
         ("pause", {ONE}),
-        ("pause", {ONE, TWO}),
+        ("pause", {TWO}),
         ("resume", {TWO}),
         ("close", None),
     ]
+
+
+def test_what_rests_alone_is_paused_alone_and_goes_on_whatever_comes_meanwhile(
+    monkeypatch: pytest.MonkeyPatch, calls: list[tuple[str, Any]]
+) -> None:
+    served = Served()
+
+    def rest() -> None:
+        served.rest = frozenset([ONE])
+
+    def go_on() -> None:
+        Group.told.assigned([TWO])
+        served.rest = frozenset()
+
+    run(monkeypatch, served, lambda: Group.told.assigned([ONE]), rest, lambda: None, go_on)
+    assert calls == [("join", None), ("pause", {ONE}), ("resume", {ONE}), ("close", None)]
 
 
 def test_it_leaves_and_joins_again_when_it_is_asked(
