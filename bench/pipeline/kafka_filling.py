@@ -42,15 +42,13 @@ def fill(bootstrap: str, topic: str, count: int, *, rate: float = 0.0, partition
     begin, start = time.monotonic(), time.time()
     step = 1 / rate if rate else 1 / 2000
     first = start if rate else start - count * step
+    # Ready but for id and time: who makes a load should not take the cores of who is measured.
+    tails = [_tail(random_, number) for number in range(SERVICES * 100)]
     for number in range(count):
-        service = f"svc-{number % SERVICES}"
+        service, tail = tails[number % len(tails)]
         value = (
-            f'{{"event_id":"{number:08x}-0000-4000-8000-{number:012x}","service_name":"{service}",'
-            f'"model":"gpt-4o","timestamp":{first + number * step:.6f},'
-            f'"latency_ms":{random_.lognormvariate(6, 0.2):.1f},'
-            f'"prompt_tokens":{random_.randrange(100, 900)},'
-            f'"completion_tokens":{random_.randrange(50, 300)},"cost_usd":0.002,'
-            f'"user_id":"user-{number % 200}"}}'
+            f'{{"event_id":"{number:08x}-0000-4000-8000-{number:012x}",'
+            f'"timestamp":{first + number * step:.6f},{tail}'
         )
         at = number % SERVICES % partitions if partitions else -1
         producer.produce(topic, value, service, at)
@@ -59,6 +57,18 @@ def fill(bootstrap: str, topic: str, count: int, *, rate: float = 0.0, partition
             if rate:
                 time.sleep(max(0.0, begin + number * step - time.monotonic()))
     assert producer.flush(120) == 0
+
+
+def _tail(random_: random.Random, number: int) -> tuple[str, str]:
+    """Return the service of a call, and all but its id and time."""
+    service = f"svc-{number % SERVICES}"
+    return service, (
+        f'"service_name":"{service}","model":"gpt-4o",'
+        f'"latency_ms":{random_.lognormvariate(6, 0.2):.1f},'
+        f'"prompt_tokens":{random_.randrange(100, 900)},'
+        f'"completion_tokens":{random_.randrange(50, 300)},"cost_usd":0.002,'
+        f'"user_id":"user-{number % 200}"}}'
+    )
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from sentinel.model.control import Control
 from sentinel.model.incident import Incident, IncidentEvent
 from sentinel.service.outlet import Outlet
 from sentinel.service.snapshot import Snapshot, taken
+from sentinel.service.sweeping import Sweeper
 from sentinel.service.votes import of_open_incidents
 from sentinel.service.work import Told, Work
 from sentinel.sources.segments import CONTROL, EVENTS, TICK
@@ -98,9 +99,8 @@ class Owner:
         self._last_commit = self._last_snapshot = time.monotonic()
         self.committed_to = parts.told_until
         self._snapshot_clock = parts.partition.clock
-        self._kept = parts.partition.names()
-        """Names of the series that the checkpoint holds, or will with the next snapshot."""
         self._snapshot: Snapshot | None = None
+        self._sweeper = Sweeper(parts)
         self._stored_to = 0
         self._retry_at = 0.0
         self.snapshot_at = parts.partition.next_offset
@@ -124,7 +124,8 @@ class Owner:
         """Write down where a new partition starts, and by which rules it judges."""
         self._take_snapshot()
         assert self._snapshot is not None, "a new partition stands at its commit"
-        self._write_snapshot(self._snapshot)
+        self._sweeper.begin(self._snapshot)
+        self._meet_sweep(wait=True)
 
     @property
     def name(self) -> str:
@@ -311,6 +312,7 @@ class Owner:
         due = now - self._last_commit >= COMMIT_SECONDS or self._since_commit >= COMMIT_EVENTS
         if (self._since_commit and due) or force:
             self._commit()
+        self._meet_sweep(wait=force)
         due = (
             now - self._last_snapshot >= self.snapshot_secs
             or self._since_snapshot >= SNAPSHOT_EVENTS
@@ -320,7 +322,8 @@ class Owner:
         if force and self._snapshot is not None:
             self.parts.store.flush(FLUSH_SECONDS)
         if self._snapshot is not None and self.parts.store.cursor >= self._snapshot.stored_to:
-            self._write_snapshot(self._snapshot)
+            self._sweeper.begin(self._snapshot)
+            self._meet_sweep(wait=force)
 
     def _commit(self) -> None:
         next_offset = self.parts.partition.next_offset
@@ -366,17 +369,15 @@ class Owner:
             stored_to=self._stored_to,
             before=self._snapshot,
         )
-        self._kept.update(series.name for series in self._snapshot.series)
         self._snapshot_clock = partition.clock
         self._since_snapshot = 0
         self._last_snapshot = time.monotonic()
 
-    def _write_snapshot(self, snapshot: Snapshot) -> None:
-        gone: set[bytes] = set()
-        if len(self._kept) > self.parts.partition.live_series:
-            gone = self._kept - self.parts.partition.names()
-            self._kept -= gone
-        self.parts.checkpoint.sweep(snapshot.series, sorted(gone), shared=snapshot.shared)
+    def _meet_sweep(self, *, wait: bool) -> None:
+        """Take note that a snapshot lies where it belongs, once it does."""
+        snapshot = self._snapshot
+        if snapshot is None or not self._sweeper.is_busy or not self._sweeper.is_done(wait=wait):
+            return
         self.snapshot_at = snapshot.offset
         self._snapshot = None
         self.parts.vitals.baseline_updates.inc(len(snapshot.series))

@@ -1,6 +1,8 @@
 """Which partitions are held, where each starts, and what is said when something is missing."""
 
+import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from sentinel.engine import Judgement, Partition
 from sentinel.errors import Fenced, ForeignState, StateError
 from sentinel.intake import Intake
 from sentinel.model.batch import Batch
-from sentinel.service import membership
+from sentinel.service import membership, owner
 from sentinel.service.elsewhere import Elsewhere
 from sentinel.service.engine_loop import EngineLoop
 from sentinel.service.membership import Around, Membership, name_of
@@ -145,6 +147,13 @@ class Member:
         assert not self.failed
 
 
+def until(ask: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not ask():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def stands(folder: Path) -> int:
     seen = FolderCheckpoints(folder).look(name_of(PLACE), series=False)
     assert seen is not None
@@ -179,8 +188,7 @@ def test_others_rest_until_what_was_taken_over_is_judged_again(
     dead = Member(tmp_path, "earliest")
     dead.assigned(Brokers())
     dead.take(0, 42)
-    while stands(tmp_path) < 42:
-        time.sleep(0.01)
+    until(lambda: stands(tmp_path) == 42)
     member = Member(tmp_path)
     other = Place("calls", 2)
     member.assigned(Brokers(), other)
@@ -195,6 +203,41 @@ def test_others_rest_until_what_was_taken_over_is_judged_again(
     member.take(41, 1)
     assert member.membership.resting() == set()
     member.end()
+
+
+def test_judging_and_commits_go_on_while_a_snapshot_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And one that failed is written again."""
+    sweep, may_go_on, attempts = Checkpoint.sweep, threading.Event(), [0]
+
+    def slow(self: Checkpoint, *rest: Any, **more: Any) -> None:
+        attempts[0] += 1
+        assert may_go_on.wait(10)
+        if attempts[0] == 1:
+            raise StateError("the disk is full")
+        sweep(self, *rest, **more)
+
+    member = Member(tmp_path, "earliest")
+    member.assigned(Brokers())
+    held = member.membership.held[PLACE].owner
+    monkeypatch.setattr(Checkpoint, "sweep", slow)
+    monkeypatch.setattr(owner, "SNAPSHOT_EVENTS", 10)
+    monkeypatch.setattr(owner, "RETRY_SECONDS", 0.01)
+    member.take(0, 30)
+    until(lambda: attempts[0] == 1)
+    member.take(30, 12)
+    until(lambda: stands(tmp_path) == 42)
+    assert held.snapshot_at == 0
+    with capture_logs() as logs:
+        may_go_on.set()
+        until(lambda: held.snapshot_at == 30)
+    assert "state.not_kept" in [one["event"] for one in logs]
+    assert attempts[0] >= 2
+    member.end()
+    fresh = Member(tmp_path, "earliest")
+    assert fresh.assigned(Brokers()) == 42
+    fresh.end()
 
 
 def test_messages_that_were_handed_over_or_are_not_ours_are_ignored(tmp_path: Path) -> None:
