@@ -2,8 +2,8 @@
 
 Everything that is on by default is on: intake, redaction, a journal with its sync, four detectors,
 all tests of the evidence, incidents, the store where the row of the table says so.  Measured is
-processor time of the whole process, all threads, over bodies of 1,000 events that come one after
-the other, once 60 keys have full windows.  The yardstick takes turns with it: the bare decoding of
+processor time of the whole process, all threads, on one core, over bodies of 1,000 events that come
+one after the other, once 60 keys have full windows.  The yardstick takes turns with it: the bare decoding of
 the same bytes (msgspec into the same Structs, the official parser for OTLP).
 SENTINEL_BENCH_EVENTS is how many events each measurement takes (200,000).
 """
@@ -11,6 +11,7 @@ SENTINEL_BENCH_EVENTS is how many events each measurement takes (200,000).
 import json
 import os
 import random
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -159,9 +160,10 @@ class Pipeline:
         settings = Settings()
         self.rows, self.otlp = rows, OtlpDecoder() if otlp else None
         self.durable: list[Appended] = []
+        self.written = threading.Event()
         self.journal = Journal.open(
             folder / "journal",
-            on_durable=lambda appended: self.durable.extend(appended),
+            on_durable=self.keep,
             on_failed=lambda _, error: pytest.fail(str(error)),
             on_broken=lambda error: pytest.fail(str(error)),
         )
@@ -174,6 +176,11 @@ class Pipeline:
         self.now = START_NS
         self.judged = self.votes = 0
 
+    def keep(self, appended: list[Appended]) -> None:
+        """Take what the journal's thread has brought to the disk."""
+        self.durable.extend(appended)
+        self.written.set()
+
     def run(self, bodies: list[bytes]) -> None:
         """Take bodies; returns when their rows are committed."""
         for body in bodies:
@@ -183,7 +190,8 @@ class Pipeline:
             if self.journal.waiting_bytes > ROUND * len(record):
                 self.judge_durable()
         while self.journal.waiting_bytes:
-            os.sched_yield()
+            self.written.wait(1)
+            self.written.clear()
         self.judge_durable()
         assert self.store.flush(60)
 
@@ -200,7 +208,7 @@ class Pipeline:
         return batch
 
     def judge_durable(self) -> None:
-        """Judge what the journal's thread has brought to the disk meanwhile."""
+        """Judge what is on the disk by now."""
         durable, self.durable = self.durable, []
         if not durable:
             return
@@ -223,6 +231,15 @@ class Pipeline:
     def close(self) -> None:
         self.journal.close()
         self.store.close()
+
+
+@pytest.fixture(autouse=True)
+def on_one_core() -> Iterator[None]:
+    """Keep the process and the threads that it starts on one core."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    yield
+    os.sched_setaffinity(0, cores)
 
 
 @contextmanager

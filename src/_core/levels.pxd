@@ -16,7 +16,7 @@ from libc.string cimport memcpy, memmove
 cdef enum:
     LEVELS = 1000           # of a full window: as many samples as the exact baseline has
     FIRST_LEVELS = 125      # of the first block: a rare series costs little
-    CODE_STRIDE = 96        # of the first look at a window; measured, 64 and 128 are a little slower
+    CODE_STRIDE = 96        # of the first look at a window; 64 and 128 were a little slower
     CODES = 2000            # codes a unit of the logarithm
 
 cdef extern from *:
