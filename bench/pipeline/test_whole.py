@@ -3,11 +3,12 @@
 Everything that is on by default is on: intake, redaction, a journal with its sync, four detectors,
 all tests of the evidence, incidents, the store where the row of the table says so.  Measured is
 processor time of the whole process, all threads, on one core, over bodies of 1,000 events that come
-one after the other, once 60 keys have full windows.  The yardstick takes turns with it: the bare decoding of
-the same bytes (msgspec into the same Structs, the official parser for OTLP).
+one after the other, once 60 keys have full windows.  The yardstick takes turns with it: the bare
+decoding of the same bytes (msgspec into the same Structs, the official parser for OTLP).
 SENTINEL_BENCH_EVENTS is how many events each measurement takes (200,000).
 """
 
+import gc
 import json
 import os
 import random
@@ -29,6 +30,7 @@ from sentinel.engine import Partition
 from sentinel.intake import Intake, OtlpDecoder
 from sentinel.model.batch import Batch, Rejection, concatenated
 from sentinel.model.event import Event
+from sentinel.service.serve import look_for_cycles_rarely
 from sentinel.settings import Settings
 from sentinel.settings.middle import engine_rules, intake_settings
 from sentinel.sources.journal import EVENTS as EVENTS_RECORD
@@ -234,11 +236,14 @@ class Pipeline:
 
 
 @pytest.fixture(autouse=True)
-def on_one_core() -> Iterator[None]:
-    """Keep the process and the threads that it starts on one core."""
-    cores = os.sched_getaffinity(0)
+def as_in_a_service() -> Iterator[None]:
+    """Keep the process and the threads that it starts on one core, and set it as `serve` does."""
+    cores, thresholds = os.sched_getaffinity(0), gc.get_threshold()
     os.sched_setaffinity(0, {min(cores)})
+    look_for_cycles_rarely()
     yield
+    gc.set_threshold(*thresholds)
+    gc.unfreeze()
     os.sched_setaffinity(0, cores)
 
 

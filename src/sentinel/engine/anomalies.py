@@ -1,5 +1,6 @@
 """Votes that fired, as anomalies."""
 
+from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from sentinel._core import reports
 from sentinel.detectors import DETECTORS
 from sentinel.model.batch import Batch, Key
-from sentinel.model.identity import digest, position_fields, series_fields
+from sentinel.model.identity import DIGEST_BYTES, position_fields, series_fields
 from sentinel.model.metric import METRICS
 from sentinel.model.severity import severity_codes
 from sentinel.model.votes import NUMBERS, VoteColumns
@@ -48,7 +49,7 @@ class AnomalyWriter:
         event, slot, metric, detector, samples, numbers = reports.votes(self._core.bank)
         parts = {number: self.parts_of(number) for number in np.unique(slot).tolist()}
         offsets, indexes = batch.offset.tolist(), batch.index.tolist()
-        last, position = -1, b""
+        last, position, digest = -1, b"", blake2b
         ids = []
         # One turn a vote, one for every eighth event: plain names, no calls that can be saved.
         for about, series, voter in zip(
@@ -57,7 +58,7 @@ class AnomalyWriter:
             if about != last:
                 last = about
                 position = position_fields(self._log, offsets[about], indexes[about])
-            ids.append(digest(position + parts[series][voter]))
+            ids.append(digest(position + parts[series][voter], digest_size=DIGEST_BYTES).digest())
         return VoteColumns(
             event,
             np.frombuffer(b"".join(ids), np.uint8).reshape(-1, 16),
