@@ -73,9 +73,10 @@ class Bench:
 
     async def answers(self, asked: Sequence[Awaitable[Receipt]]) -> list[Receipt | BaseException]:
         answers = asyncio.gather(*asked, return_exceptions=True)
-        while not answers.done():
-            await asyncio.sleep(0)
-            self.log.settle()
+        async with asyncio.timeout(20):
+            while not answers.done():
+                await asyncio.sleep(0)
+                self.log.settle()
         return answers.result()
 
     def counted(self) -> list[str]:
@@ -164,6 +165,7 @@ def test_what_comes_while_others_are_on_their_way_to_disk_waits_for_them_and_is_
         bench.log.settle()
         await turns()
         assert [task.result().accepted for task in rest] == [1] * 4
+        assert await bench.together([event(5)]) == [Receipt(1, [])]
 
     play(scene)
 
@@ -202,6 +204,7 @@ def test_a_log_that_has_no_room_or_fails_is_told_to_all_and_the_next_are_taken()
         bench.log.refuses = JournalFull("no room", "make room")
         refused = await bench.together([event(n) for n in range(3)])
         assert [type(answer) for answer in refused] == [JournalFull] * 3
+        assert "sentinel_events_received_total 3.0" in bench.counted()
         bench.log.refuses = None
         tasks = [asyncio.ensure_future(bench.ingest.take(event(n), None)) for n in range(3)]
         await turns()
