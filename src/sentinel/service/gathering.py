@@ -6,7 +6,6 @@ with others.  Who is alone waits for nobody.
 """
 
 import asyncio
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Final, NamedTuple
@@ -54,10 +53,13 @@ class Gathering:
         self._since = 0
         self._under_way = 0
 
-    def put(self, body: bytes) -> _Answer:
-        """Take a single event; the answer is why it was refused, or empty once it is durable."""
+    def put(self, body: bytes, received_at: int) -> _Answer:
+        """Take a single event; the answer is why it was refused, or empty once it is durable.
+
+        Those that are taken together were received when the first of them was.
+        """
         if not self._waiting:
-            self._since = time.time_ns()
+            self._since = received_at
             if not self._under_way:
                 self._loop.call_soon(self._go)
         answer: _Answer = self._loop.create_future()

@@ -117,7 +117,7 @@ class Ingest:
             return await self._take(self._decode, body, encoding, sender)
         self._admit(sender)
         self._quotas.charge(sender, events=1, nbytes=len(body))
-        refused = await self._gathering.put(body)
+        refused = await self._gathering.put(body, time.time_ns())
         return Receipt(0, refused) if refused else _ACCEPTED
 
     async def take_otlp(

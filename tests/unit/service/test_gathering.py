@@ -134,7 +134,7 @@ def test_every_answer_and_count_is_that_of_a_body_that_comes_alone(
     bodies: list[bytes], on_limit: str
 ) -> None:
     async def both() -> tuple[Bench, Bench]:
-        rules = {"max_event_bytes": 600, "max_depth": 5, "on_limit": on_limit}
+        rules: dict[str, Any] = {"max_event_bytes": 600, "max_depth": 5, "on_limit": on_limit}
         gathered, single = Bench(**rules), Bench(**rules)
         assert await gathered.together(bodies) == await single.alone(bodies)
         return gathered, single
