@@ -215,8 +215,7 @@ class Pipeline:
                 batch=msgspec.structs.replace(batch, events=()),
                 stored=stored if self.rows == "all" else np.zeros_like(stored),
                 state=judgement.state,
-                anomalies=judgement.anomalies,
-                anomaly_event=judgement.anomaly_event,
+                votes=judgement.anomalies.columns,
                 incidents=[event.incident for event in judgement.incident_events],
             )
         )

@@ -23,9 +23,14 @@ def field(value: str | int | None) -> bytes:
     return len(data).to_bytes(4, "little") + data
 
 
+def digest(data: bytes) -> bytes:
+    """Return the 16 bytes of an id."""
+    return blake2b(data, digest_size=16).digest()
+
+
 def hashed(data: bytes) -> str:
     """Return the 32 hex digits of an id."""
-    return blake2b(data, digest_size=16).hexdigest()
+    return digest(data).hex()
 
 
 Names = tuple[str, str, str, str | None]
