@@ -22,6 +22,7 @@ from sentinel.model.anomaly import Anomaly
 from sentinel.model.batch import Batch, Key
 from sentinel.model.event import Event, Prompt, Response
 from sentinel.model.metric import METRICS
+from sentinel.model.votes import columns_of
 from sentinel.stores import AnomalyFilter, DuckDbStore, Rows, TelemetryFilter
 
 EVENTS = 1_000_000
@@ -118,8 +119,7 @@ class Feed:
             batch=batch,
             stored=np.ones(n, np.bool_),
             state=np.zeros(n, np.uint8),
-            anomalies=[self.anomaly(batch, row) for row in odd],
-            anomaly_event=np.array(odd, np.int64),
+            votes=columns_of([(row, self.anomaly(batch, row)) for row in odd]),
             incidents=[],
         )
 

@@ -15,7 +15,7 @@ import pytest
 from pipeline.kafka_filling import fill, make_topic
 from sentinel.service import owner
 from sentinel.service.cluster import ClusterService
-from sentinel.service.serve import collect_rarely
+from sentinel.service.serve import look_for_cycles_rarely
 from sentinel.settings import Settings
 from sentinel.settings.kafka import Kafka as KafkaSettings
 from sentinel.settings.schema import Ingestion, Otlp
@@ -60,7 +60,7 @@ async def judged(broker: Kafka, folder: Path, *, stored: bool) -> tuple[float, f
             ),
         ),
     )
-    collect_rarely()
+    look_for_cycles_rarely()
     service = ClusterService(settings, crash_point=lambda _: None)
     if not stored:
         place: Any = Kept()

@@ -24,7 +24,7 @@ from sentinel.checkpoints.folder import FolderCheckpoints
 from sentinel.connections.kafka import Place
 from sentinel.service.cluster import ClusterService
 from sentinel.service.membership import name_of
-from sentinel.service.serve import collect_rarely
+from sentinel.service.serve import look_for_cycles_rarely
 from sentinel.settings import Settings
 from sentinel.settings.kafka import Kafka as KafkaSettings
 from sentinel.settings.schema import Ingestion, Otlp
@@ -157,7 +157,7 @@ async def taken_over(broker: Kafka, folder: Path, peak: float) -> tuple[float, f
     tasks = asyncio.create_task(asyncio.sleep(0))
     try:
         victim.start()
-        collect_rarely()
+        look_for_cycles_rarely()
         load = subprocess.Popen([*command, str(int(60 * rate)), str(rate)])
         service.open()
         tasks = asyncio.create_task(service.run_tasks())

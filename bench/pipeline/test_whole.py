@@ -2,15 +2,17 @@
 
 Everything that is on by default is on: intake, redaction, a journal with its sync, four detectors,
 all tests of the evidence, incidents, the store where the row of the table says so.  Measured is
-processor time of the whole process, all threads, over bodies of 1,000 events that come one after
-the other, once 60 keys have full windows.  The yardstick takes turns with it: the bare decoding of
-the same bytes (msgspec into the same Structs, the official parser for OTLP).
+processor time of the whole process, all threads, on one core, over bodies of 1,000 events that come
+one after the other, once 60 keys have full windows.  The yardstick takes turns with it: the bare
+decoding of the same bytes (msgspec into the same Structs, the official parser for OTLP).
 SENTINEL_BENCH_EVENTS is how many events each measurement takes (200,000).
 """
 
+import gc
 import json
 import os
 import random
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +30,7 @@ from sentinel.engine import Partition
 from sentinel.intake import Intake, OtlpDecoder
 from sentinel.model.batch import Batch, Rejection, concatenated
 from sentinel.model.event import Event
+from sentinel.service.serve import look_for_cycles_rarely
 from sentinel.settings import Settings
 from sentinel.settings.middle import engine_rules, intake_settings
 from sentinel.sources.journal import EVENTS as EVENTS_RECORD
@@ -159,9 +162,10 @@ class Pipeline:
         settings = Settings()
         self.rows, self.otlp = rows, OtlpDecoder() if otlp else None
         self.durable: list[Appended] = []
+        self.written = threading.Event()
         self.journal = Journal.open(
             folder / "journal",
-            on_durable=lambda appended: self.durable.extend(appended),
+            on_durable=self.keep,
             on_failed=lambda _, error: pytest.fail(str(error)),
             on_broken=lambda error: pytest.fail(str(error)),
         )
@@ -174,6 +178,11 @@ class Pipeline:
         self.now = START_NS
         self.judged = self.votes = 0
 
+    def keep(self, appended: list[Appended]) -> None:
+        """Take what the journal's thread has brought to the disk."""
+        self.durable.extend(appended)
+        self.written.set()
+
     def run(self, bodies: list[bytes]) -> None:
         """Take bodies; returns when their rows are committed."""
         for body in bodies:
@@ -183,7 +192,8 @@ class Pipeline:
             if self.journal.waiting_bytes > ROUND * len(record):
                 self.judge_durable()
         while self.journal.waiting_bytes:
-            os.sched_yield()
+            self.written.wait(1)
+            self.written.clear()
         self.judge_durable()
         assert self.store.flush(60)
 
@@ -200,7 +210,7 @@ class Pipeline:
         return batch
 
     def judge_durable(self) -> None:
-        """Judge what the journal's thread has brought to the disk meanwhile."""
+        """Judge what is on the disk by now."""
         durable, self.durable = self.durable, []
         if not durable:
             return
@@ -215,8 +225,7 @@ class Pipeline:
                 batch=msgspec.structs.replace(batch, events=()),
                 stored=stored if self.rows == "all" else np.zeros_like(stored),
                 state=judgement.state,
-                anomalies=judgement.anomalies,
-                anomaly_event=judgement.anomaly_event,
+                votes=judgement.anomalies.columns,
                 incidents=[event.incident for event in judgement.incident_events],
             )
         )
@@ -224,6 +233,18 @@ class Pipeline:
     def close(self) -> None:
         self.journal.close()
         self.store.close()
+
+
+@pytest.fixture(autouse=True)
+def as_in_a_service() -> Iterator[None]:
+    """Keep the process and the threads that it starts on one core, and set it as `serve` does."""
+    cores, thresholds = os.sched_getaffinity(0), gc.get_threshold()
+    os.sched_setaffinity(0, {min(cores)})
+    look_for_cycles_rarely()
+    yield
+    gc.set_threshold(*thresholds)
+    gc.unfreeze()
+    os.sched_setaffinity(0, cores)
 
 
 @contextmanager

@@ -11,11 +11,11 @@ cimport cython
 from cpython.datetime cimport import_datetime
 from libc.math cimport NAN, isfinite
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc
 
 from sentinel._core.instants cimport (
     PyDateTime_Check, PyDateTime_CheckExact, PyDateTime_DATE_GET_TZINFO, PyDateTime_TimeZone_UTC,
     instant_of, read_epoch, read_instant)
-from sentinel._core.nesting cimport count_lines_of, depth_of
 from sentinel._core.slots cimport *
 
 from collections import namedtuple
@@ -87,18 +87,25 @@ cdef class KeyTable:
     cdef dict codes
     cdef list names
     cdef list keys
-    cdef uint64_t[::1] packed           # key + 1, 0 where free; open addressing
-    cdef int32_t[::1] numbers
+    cdef uint64_t* packed               # key + 1, 0 where free; open addressing
+    cdef int32_t* numbers
+    cdef Py_ssize_t last
     cdef int shift
 
-    def __init__(self, Py_ssize_t n):
+    def __cinit__(self, Py_ssize_t n):
         cdef int bits = 3
         while (1 << bits) < 2 * n:
             bits += 1
-        self.shift = 64 - bits
-        self.packed = np.zeros(1 << bits, np.uint64)
-        self.numbers = np.empty(1 << bits, np.int32)
+        self.shift, self.last = 64 - bits, (1 << bits) - 1
+        self.packed = <uint64_t*>calloc(1 << bits, sizeof(uint64_t))
+        self.numbers = <int32_t*>malloc((1 << bits) * sizeof(int32_t))
+        if self.packed == NULL or self.numbers == NULL:
+            raise MemoryError
         self.codes, self.names, self.keys = {DEFAULT: 0}, [DEFAULT], []
+
+    def __dealloc__(self):
+        free(self.packed)
+        free(self.numbers)
 
     cdef int64_t code_of(self, PyObject* event, Py_ssize_t at) except -2:
         """Return the code of a name, -1 if it is bad; equal names then share one str."""
@@ -123,7 +130,6 @@ cdef class KeyTable:
         """Return the number of a key; a new one gets the next."""
         cdef uint64_t key = 1 + (<uint64_t>environment << 2 * CODE_BITS
                                  | <uint64_t>service << CODE_BITS | <uint64_t>model)
-        cdef Py_ssize_t last = self.packed.shape[0] - 1
         cdef Py_ssize_t at = <Py_ssize_t>(key * HASH_FACTOR >> self.shift)
         while self.packed[at] != key:
             if self.packed[at] == 0:
@@ -132,7 +138,7 @@ cdef class KeyTable:
                 self.keys.append(
                     (self.names[environment], self.names[service], self.names[model]))
                 break
-            at = (at + 1) & last
+            at = (at + 1) & self.last
         return self.numbers[at]
 
 
@@ -381,17 +387,3 @@ def uuid_bits(str text not None):
 def is_name(str text not None):
     """Tell whether a text is fit for a name: 1 to 256 bytes, no controls, no surrogates."""
     return is_good_name(<PyObject*>text)
-
-
-def count_lines(bytes body not None, Py_ssize_t max_bytes, Py_ssize_t max_depth):
-    """Return how many lines hold something, -1 where one is long, deep or not `{...}`."""
-    cdef const uint8_t* text = body
-    cdef Py_ssize_t n = len(body)
-    with nogil:
-        n = count_lines_of(text, n, max_bytes, max_depth)
-    return n
-
-
-def depth(bytes text not None):
-    """Return the deepest nesting of brackets outside strings."""
-    return depth_of(text, len(text))

@@ -16,6 +16,7 @@ from libc.string cimport memcpy, memmove
 cdef enum:
     LEVELS = 1000           # of a full window: as many samples as the exact baseline has
     FIRST_LEVELS = 125      # of the first block: a rare series costs little
+    CODE_STRIDE = 96        # of the first look at a window; 64 and 128 were a little slower
     CODES = 2000            # codes a unit of the logarithm
 
 cdef extern from *:
@@ -46,41 +47,32 @@ cdef inline double level_at(const Levels* w, double share) noexcept nogil:
 
 
 cdef inline int count_below(const int16_t* ordered, int n, int code) noexcept nogil:
-    """Return how many of the n ordered codes are below `code`, without a branch on the data."""
-    cdef const int16_t* at = ordered
-    cdef int half
-    if n == 0:
-        return 0
-    while n > 1:
-        half = n >> 1
-        at += half & -<int> (at[half - 1] < code)
-        n -= half
-    return <int> (at - ordered) + <int> (at[0] < code)
+    """Return how many of the n ordered codes are below `code`, counted as in `window.ranks_of`."""
+    cdef int strides = n // CODE_STRIDE
+    cdef int rank = 0
+    cdef int16_t wanted = <int16_t> code, below = 0
+    cdef const int16_t* at
+    cdef int k
+    for k in range(strides):
+        rank += ordered[k * CODE_STRIDE + CODE_STRIDE - 1] < code
+    rank *= CODE_STRIDE
+    at = ordered + rank
+    if rank + CODE_STRIDE <= n:
+        for k in range(CODE_STRIDE):
+            below += at[k] < wanted
+    else:
+        for k in range(n - rank):
+            below += at[k] < wanted
+    return rank + below
 
 
 cdef inline void doubled_ranks(const Levels* w, int low, int high, int* ranks) noexcept nogil:
     """Write how many levels are below a code, twice, and how many equal it, once: 0 to 2n.
 
-    For two codes; the window is not empty.  Four binary searches side by side: each step of one
-    waits for the step before, so together they take the time of one.
+    For two codes; the window is not empty.
     """
-    cdef const int16_t* ordered = w.block
-    cdef const int16_t* below_low = ordered
-    cdef const int16_t* to_low = ordered
-    cdef const int16_t* below_high = ordered
-    cdef const int16_t* to_high = ordered
-    cdef int n = w.n, half
-    while n > 1:
-        half = n >> 1
-        below_low += half & -<int> (below_low[half - 1] < low)
-        to_low += half & -<int> (to_low[half - 1] <= low)
-        below_high += half & -<int> (below_high[half - 1] < high)
-        to_high += half & -<int> (to_high[half - 1] <= high)
-        n -= half
-    ranks[0] = <int> (below_low - ordered) + <int> (below_low[0] < low)
-    ranks[0] += <int> (to_low - ordered) + <int> (to_low[0] <= low)
-    ranks[1] = <int> (below_high - ordered) + <int> (below_high[0] < high)
-    ranks[1] += <int> (to_high - ordered) + <int> (to_high[0] <= high)
+    ranks[0] = count_below(w.block, w.n, low) + count_below(w.block, w.n, low + 1)
+    ranks[1] = count_below(w.block, w.n, high) + count_below(w.block, w.n, high + 1)
 
 
 cdef inline int make_room(Levels* w) noexcept nogil:
@@ -106,10 +98,8 @@ cdef inline void let_level_in(Levels* w, int16_t code) noexcept nogil:
     """Let a level in, and the oldest out of a full window; there is room for it."""
     cdef int16_t* ordered = w.block
     cdef int16_t* ring = w.block + w.capacity
-    cdef const int16_t* leaving = ordered
-    cdef const int16_t* coming = ordered
     cdef int16_t oldest
-    cdef int n = LEVELS, half, out, into
+    cdef int out, into
     if w.n < LEVELS:
         into = count_below(ordered, w.n, code)
         memmove(ordered + into + 1, ordered + into, <size_t> (w.n - into) * sizeof(int16_t))
@@ -118,14 +108,8 @@ cdef inline void let_level_in(Levels* w, int16_t code) noexcept nogil:
         w.n += 1
         return
     oldest = ring[w.head]
-    # Two searches side by side, as in `doubled_ranks`.
-    while n > 1:
-        half = n >> 1
-        leaving += half & -<int> (leaving[half - 1] < oldest)
-        coming += half & -<int> (coming[half - 1] < code)
-        n -= half
-    out = <int> (leaving - ordered) + <int> (leaving[0] < oldest)
-    into = <int> (coming - ordered) + <int> (coming[0] < code)
+    out = count_below(ordered, LEVELS, oldest)
+    into = count_below(ordered, LEVELS, code)
     if into > out:
         into -= 1
         memmove(ordered + out, ordered + out + 1, <size_t> (into - out) * sizeof(int16_t))

@@ -3,25 +3,21 @@
 """What came of a batch, and what a series looks like now, as Python reads it."""
 import numpy as np
 
-from libc.math cimport fabs
-from libc.stdint cimport int32_t, uint8_t, uint32_t
+from libc.math cimport NAN, fabs
+from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint32_t
 
 from sentinel._core.bank cimport Bank
 from sentinel._core.outcome cimport Verdict
-from sentinel._core.step cimport (
-    VOTE_CUSUM, VOTE_IQR, VOTE_MAD, VOTE_ZSCORE, Rules, Series)
+from sentinel._core.step cimport VOTE_IQR, VOTE_MAD, VOTE_ZSCORE, Rules, Series
 from sentinel._core.summary cimport Summary, TURN_FENCE, TURN_LOAD, word_load
 from sentinel._core.window cimport ring_of
 
 cdef enum:
     SCORE_MAX = 1000        # of statistic / threshold, and the score of what has no scale
+    VOTERS = 4              # detectors, in the order of their bits
 
 
-cdef inline object number_or_none(double x):
-    return None if x != x else x
-
-
-def score_of(double statistic, double threshold):
+cpdef double score_of(double statistic, double threshold) noexcept nogil:
     """Return |statistic| / threshold held to 1000; 1000 for NaN (no spread) and for threshold 0.
 
     >>> score_of(-4.5, 3.0), score_of(float("nan"), 3.0)
@@ -31,43 +27,66 @@ def score_of(double statistic, double threshold):
     return score if score < SCORE_MAX else <double> SCORE_MAX
 
 
-def fired(Bank bank not None):
-    """Return every vote of the last batch that fired, ordered by event, metric and detector.
+def votes(Bank bank not None):
+    """Return the votes of the last batch that fired, ordered by event, metric and detector.
 
-    Each is a tuple (event, slot, detector number, value, statistic, threshold, score, z, n, mean,
-    stddev, median, lower, upper).  Statistic and z are None where the baseline has no spread.
-    `lower` and `upper` bound what this detector would have let pass; None for CUSUM, whose bounds
-    are not those of one sample.
+    event : int64[n]
+    slot : int32[n]
+    metric, detector : int8[n]
+    samples : int64[n]
+        Of the baseline.
+    numbers : float64[n, 10]
+        Value, statistic, threshold, score, z, mean, standard deviation, median, and the bounds of
+        what this detector would have let pass.  Statistic and z are NaN where the baseline has no
+        spread; so are the bounds of CUSUM, which are not those of one sample.
     """
-    cdef Py_ssize_t i
+    cdef Py_ssize_t i, n = 0, at = 0
+    cdef int detector, bits
     cdef const Verdict* v
     cdef const Rules* r = &bank.rules
-    cdef double width
-    out = []
+    for i in range(bank.out.verdict_count):
+        bits = bank.out.verdicts[bank.out.order[i]].votes
+        while bits:
+            n += 1
+            bits &= bits - 1
+    event, slot, samples = np.empty(n, np.int64), np.empty(n, np.int32), np.empty(n, np.int64)
+    codes, numbers = np.empty((2, n), np.int8), np.empty((n, 10))
+    cdef int64_t[::1] of_event = event, of_samples = samples
+    cdef int32_t[::1] of_slot = slot
+    cdef int8_t[:, ::1] of_codes = codes
+    cdef double[:, ::1] number = numbers
+    cdef double* row
     for i in range(bank.out.verdict_count):
         v = &bank.out.verdicts[bank.out.order[i]]
-        if not v.votes:
-            continue
-        z = number_or_none(v.z)
-        if v.votes & VOTE_ZSCORE:
-            width = r.zscore * v.deviation
-            out.append((v.event, v.slot, 0, v.value, z, r.zscore, score_of(v.z, r.zscore), z, v.n,
-                        v.mean, v.deviation, v.median, v.mean - width, v.mean + width))
-        if v.votes & VOTE_IQR:
-            width = r.iqr * (v.q3 - v.q1)
-            out.append((v.event, v.slot, 1, v.value, number_or_none(v.iqr), r.iqr,
-                        score_of(v.iqr, r.iqr), z, v.n, v.mean, v.deviation, v.median,
-                        v.q1 - width, v.q3 + width))
-        if v.votes & VOTE_MAD:
-            width = r.mad * v.spread / 0.6745
-            out.append((v.event, v.slot, 2, v.value, number_or_none(v.mad), r.mad,
-                        score_of(v.mad, r.mad), z, v.n, v.mean, v.deviation, v.median,
-                        v.median - width, v.median + width))
-        if v.votes & VOTE_CUSUM:
-            out.append((v.event, v.slot, 3, v.value, number_or_none(v.cusum), r.cusum,
-                        score_of(v.cusum, r.cusum), z, v.n, v.mean, v.deviation, v.median,
-                        None, None))
-    return out
+        for detector in range(VOTERS):
+            if not v.votes >> detector & 1:
+                continue
+            of_event[at], of_slot[at], of_samples[at] = v.event, v.slot, v.n
+            of_codes[0, at], of_codes[1, at] = bank.at(v.slot).metric, detector
+            row = &number[at, 0]
+            row[0] = v.value
+            read_vote(v, r, detector, row)
+            row[3] = score_of(row[1], row[2])
+            row[4], row[5], row[6], row[7] = v.z, v.mean, v.deviation, v.median
+            at += 1
+    return event, slot, codes[0], codes[1], samples, numbers
+
+
+cdef inline void read_vote(const Verdict* v, const Rules* r, int detector,
+                           double* row) noexcept nogil:
+    """Put statistic and threshold of one detector into their places, and its bounds."""
+    cdef double width
+    if 1 << detector == VOTE_ZSCORE:
+        width = r.zscore * v.deviation
+        row[1], row[2], row[8], row[9] = v.z, r.zscore, v.mean - width, v.mean + width
+    elif 1 << detector == VOTE_IQR:
+        width = r.iqr * (v.q3 - v.q1)
+        row[1], row[2], row[8], row[9] = v.iqr, r.iqr, v.q1 - width, v.q3 + width
+    elif 1 << detector == VOTE_MAD:
+        width = r.mad * v.spread / 0.6745
+        row[1], row[2], row[8], row[9] = v.mad, r.mad, v.median - width, v.median + width
+    else:
+        row[1], row[2], row[8], row[9] = v.cusum, r.cusum, NAN, NAN
 
 
 def verdicts(Bank bank not None):

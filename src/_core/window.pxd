@@ -9,7 +9,7 @@ Values must be finite: the caller holds them to what `tame` returns.  Nothing he
 raises; a function that can fail returns -1.
 """
 from libc.math cimport fabs
-from libc.stdint cimport int32_t
+from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memmove
 
@@ -17,6 +17,8 @@ cdef enum:
     # The first block holds ten samples: what `min_samples` asks for by default, so that a series
     # which speaks rarely costs little.
     FIRST_CAPACITY = 10
+    # Of the first look at a window: 31 values, then 32 neighbours (measured: 16 and 64 are slower).
+    STRIDE = 32
 
 cdef struct Window:
     double* block
@@ -95,23 +97,46 @@ cdef inline void append(Window* w, int size, double x) noexcept nogil:
     w.head = 0 if w.n == size else w.n
 
 
+cdef inline void ranks_of(const double* ordered, int n, double a, double b,
+                          int* of_a, int* of_b) noexcept nogil:
+    """Write how many of the n ordered values are below a, and how many below b.
+
+    Every step of a binary search waits for the one before; a count waits for nothing, so looking at
+    every 32nd value, and then at 32 neighbours, takes half the time.
+    """
+    cdef int strides = n // STRIDE
+    cdef int64_t below_a = 0, below_b = 0
+    cdef const double* at_a
+    cdef const double* at_b
+    cdef int k
+    for k in range(strides):
+        below_a += ordered[k * STRIDE + STRIDE - 1] < a
+        below_b += ordered[k * STRIDE + STRIDE - 1] < b
+    at_a = ordered + below_a * STRIDE
+    at_b = ordered + below_b * STRIDE
+    of_a[0], of_b[0] = <int> below_a * STRIDE, <int> below_b * STRIDE
+    below_a = below_b = 0
+    if of_a[0] + STRIDE <= n and of_b[0] + STRIDE <= n:
+        for k in range(STRIDE):
+            below_a += at_a[k] < a
+            below_b += at_b[k] < b
+    else:
+        # Behind the last whole stride.
+        for k in range(min(n - of_a[0], STRIDE)):
+            below_a += at_a[k] < a
+        for k in range(min(n - of_b[0], STRIDE)):
+            below_b += at_b[k] < b
+    of_a[0] += <int> below_a
+    of_b[0] += <int> below_b
+
+
 cdef inline double replace(Window* w, double x) noexcept nogil:
     """Let x in and the oldest sample out of a full window; returns the one that left."""
     cdef double* ordered = w.block
     cdef double* ring = ring_of(w)
     cdef double old = ring[w.head]
-    cdef const double* leaving = ordered
-    cdef const double* coming = ordered
-    cdef int n = w.n
-    cdef int half, out, into
-    # Two binary searches side by side: each waits for memory, together they wait once.
-    while n > 1:
-        half = n >> 1
-        leaving += half & -<int> (leaving[half - 1] < old)
-        coming += half & -<int> (coming[half - 1] < x)
-        n -= half
-    out = <int> (leaving - ordered) + <int> (leaving[0] < old)
-    into = <int> (coming - ordered) + <int> (coming[0] < x)
+    cdef int out = 0, into = 0
+    ranks_of(ordered, w.n, old, x, &out, &into)
     if into > out:
         into -= 1
         memmove(ordered + out, ordered + out + 1, <size_t> (into - out) * sizeof(double))

@@ -20,6 +20,7 @@ from sentinel.model.batch import Batch, Key
 from sentinel.model.event import Event, Prompt, Response
 from sentinel.model.incident import Expected, Impact, Incident, Observed
 from sentinel.model.metric import METRIC_INDEX, METRICS
+from sentinel.model.votes import columns_of
 from sentinel.stores import DuckDbStore, Rows
 
 LOG = "a log"
@@ -173,14 +174,13 @@ def rows_between(start: int, end: int) -> Rows:
 
 def _rows(events: list[Event], places: list[tuple[int, int]], **changes: Any) -> Rows:
     row_of = {event.event_id: row for row, event in enumerate(events)}
-    about = [row_of[anomaly.event_id] for anomaly in changes.get("anomalies", [])]
+    found = [(row_of[anomaly.event_id], anomaly) for anomaly in changes.pop("anomalies", [])]
     rows = Rows(
         next_offset=0,
         batch=batch_of(events, [k for k, _ in places], [i for _, i in places]),
         stored=np.ones(len(events), np.bool_),
         state=np.zeros(len(events), np.uint8),
-        anomalies=[],
-        anomaly_event=np.array(about, np.int64),
+        votes=columns_of(found),
         incidents=[],
     )
     return msgspec.structs.replace(rows, **changes)

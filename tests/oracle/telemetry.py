@@ -167,8 +167,9 @@ def play(
         clock, state = partition.judge(*events.columns(start, stop))
         found.clock += clock.tolist()
         found.state += state.tolist()
-        for event, slot, *rest in reports.fired(partition.bank):
-            found.fired.append((start + event, *partition.series_of(slot), *rest))
+        votes = (column.tolist() for column in reports.votes(partition.bank))
+        for event, slot, *rest in zip(*votes, strict=True):
+            found.fired.append((start + event, *partition.series_of(slot), repr(rest)))
         columns = reports.verdicts(partition.bank)
         rows = zip(*(column.tolist() for column in columns.values()), strict=True)
         for sample, event, slot, *rest in rows:

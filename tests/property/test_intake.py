@@ -10,7 +10,8 @@ import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sentinel._core.columns import FAULTS, count_lines, depth
+from sentinel._core.columns import FAULTS
+from sentinel._core.nesting import count_lines, depth
 from sentinel.intake import Intake, IntakeSettings, canonical, inflate, whole_lines
 from sentinel.intake.admit import REASONS
 from sentinel.intake.metadata import MetadataCleaner

@@ -56,7 +56,8 @@ def told_of(
     calls: list[dict[str, Any]], cuts: NDArray[np.int64], rules: Rules, restart: bool
 ) -> tuple[list[Anomaly], list[bytes]]:
     """Return what is told of a stream in parts, and the records of its minutes at the end."""
-    partition, told = Partition(rules, "minutes"), []
+    partition = Partition(rules, "minutes")
+    told: list[Anomaly] = []
     places = [0, *np.sort(cuts).tolist(), len(calls)]
     for start, stop in pairwise(places):
         if start == stop:

@@ -61,9 +61,3 @@ def uuid_bits(text: str) -> tuple[int, int] | None:
 
 def is_name(text: str) -> bool:
     """Tell whether a text is fit for a name: 1 to 256 bytes, no controls, no surrogates."""
-
-def count_lines(body: bytes, max_bytes: int, max_depth: int) -> int:
-    """Return how many lines hold something, -1 where one is long, deep or not `{...}`."""
-
-def depth(text: bytes) -> int:
-    """Return the deepest nesting of brackets outside strings."""

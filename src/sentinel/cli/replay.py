@@ -4,7 +4,7 @@ import argparse
 import contextlib
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ from sentinel.checkpoints.disk import DiskCheckpoint
 from sentinel.cli import exported, judging
 from sentinel.cli.configuration import add_config, settings_of
 from sentinel.errors import InputError
-from sentinel.model.incident import Incident
 from sentinel.replay.run import LOG_ID, Counts, Replay, Step
 from sentinel.sources.file import FileReader
 from sentinel.sources.journal_reader import read_folder
@@ -147,7 +146,7 @@ class _Writer:
         else:
             self.lines(step.anomalies)
 
-    def lines(self, results: list[Any] | list[Incident]) -> None:
+    def lines(self, results: Sequence[Any]) -> None:
         if results:
             sys.stdout.buffer.write(self._encode(results))
 

@@ -24,13 +24,13 @@ from sentinel.engine.minutes import MinuteBook, is_minutes
 from sentinel.engine.open_incident import OpenIncident
 from sentinel.engine.rules import NS, Rules
 from sentinel.errors import ForeignState, StateError, TornState
-from sentinel.model.anomaly import Anomaly
 from sentinel.model.baseline import BaselineSummary
 from sentinel.model.batch import Batch
 from sentinel.model.control import Control
 from sentinel.model.identity import field
 from sentinel.model.incident import Incident, IncidentEvent
 from sentinel.model.metric import METRIC_INDEX, METRICS
+from sentinel.model.votes import Votes, columns_of, joined
 
 FORMAT_VERSION = 1
 
@@ -38,14 +38,12 @@ FORMAT_VERSION = 1
 class Judgement(Struct, frozen=True):
     """What came of one batch."""
 
-    anomalies: list[Anomaly]
+    anomalies: Votes
     incident_events: list[IncidentEvent]
     clock: NDArray[np.int64]
     """T at each event, nanoseconds."""
     state: NDArray[np.uint8]
     """Bits of each event: repeated, late, stale, overflowed, unjudged."""
-    anomaly_event: NDArray[np.int64]
-    """Which event of the batch each anomaly is about."""
 
     def counts(self) -> dict[str, int]:
         """Return how many events were something other than ordinary."""
@@ -132,20 +130,16 @@ class Partition:
             batch.user,
             batch.session,
         )
-        fired = reports.fired(self._core.bank)
-        anomalies = self._anomalies.write(batch, fired)
-        about = [vote[0] for vote in fired]
+        votes = self._anomalies.write(batch)
         if self._minutes is not None:
             told = self._minutes.follow(batch, clock, state)
             if told:
-                events = sorted(
-                    [*zip(about, anomalies, strict=True), *told], key=lambda item: item[0]
-                )
-                about, anomalies = [event for event, _ in events], [one for _, one in events]
+                votes = joined([votes, columns_of(told)])
+                votes = votes.of(np.argsort(votes.event, kind="stable"))
         happened = self._incidents.follow(batch, clock, state)
         if len(batch):
             self.next_offset = int(batch.offset[-1]) + 1
-        return Judgement(anomalies, happened, clock, state, np.array(about, np.int64))
+        return Judgement(Votes(batch, votes), happened, clock, state)
 
     def advance(self, clock: int, next_offset: int) -> list[IncidentEvent]:
         """Let T come to `clock`, as a tick of the log says, and move on behind it."""

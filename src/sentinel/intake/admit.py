@@ -10,11 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentinel._core.columns import FAULTS, PATHS, Columns
+from sentinel._core.odd import is_odd
 from sentinel.intake.settings import IntakeSettings
 from sentinel.model.metric import METRIC_INDEX, METRICS
 
 FUTURE_MAX: Final = 600_000_000
 """Microseconds that a timestamp may lie ahead of its receipt: clocks differ, but not by more."""
+
+_LAST: Final = 1 << 62
+"""Microseconds: later than all that is accepted."""
 
 _LATENCY: Final = METRIC_INDEX["latency_ms"]
 _RATE: Final = METRIC_INDEX["tokens_per_second"]
@@ -69,6 +73,10 @@ class Gate:
         nothing is in the future.
         Latencies under their minimum become NaN in the columns, with the rate that hangs on them.
         """
+        n = len(columns.time)
+        limits = (self._upper, _LATENCY, self._min_latency_ms, _earliest(received_at) + FUTURE_MAX)
+        if not is_odd(columns.fault, columns.time, columns.values, *limits):
+            return np.zeros(n, np.uint8), []
         refused: list[Refusal] = []
         if np.count_nonzero(columns.fault):
             refused = [
@@ -88,7 +96,7 @@ class Gate:
             outside[:, _LATENCY] |= short
             columns.values[short, _LATENCY] = np.nan
             columns.values[short, _RATE] = np.nan
-        over_limit = np.zeros(len(columns.time), np.uint8)
+        over_limit = np.zeros(n, np.uint8)
         if np.count_nonzero(outside):
             over_limit |= outside.any(axis=1)
             if self._refuses:
@@ -99,6 +107,13 @@ class Gate:
                     if row not in taken
                 )
         return over_limit, sorted(refused)
+
+
+def _earliest(received_at: int | NDArray[np.int64] | None) -> int:
+    """Return the first time of receipt."""
+    if isinstance(received_at, np.ndarray):
+        return int(received_at.min()) if len(received_at) else _LAST
+    return _LAST if received_at is None else received_at
 
 
 def _path_of(outside: NDArray[np.bool_]) -> str:

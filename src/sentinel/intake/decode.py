@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from sentinel._core.columns import count_lines, depth
+from sentinel._core.nesting import count_lines, depth
 from sentinel.model.batch import Rejection
 from sentinel.model.event import Event
 

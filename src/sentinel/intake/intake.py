@@ -217,7 +217,10 @@ class Intake:
         self._redactor.redact(events, redacted)
         finish, user, session = self._marker.read(events)
         time = columns.time * 1000
-        received = time if received_at is None else np.broadcast_to(received_at, n) * 1000
+        received = time
+        if received_at is not None:
+            received = np.empty(n, np.int64)
+            received[:] = received_at * 1000
         batch = Batch(
             events=events,
             keys=[Key(where.tenant, *key) for key in columns.keys],

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from sentinel._core.columns import depth
+from sentinel._core.nesting import depth
 from sentinel.intake.decode import BAD_BYTES
 from sentinel.model.batch import Rejection
 

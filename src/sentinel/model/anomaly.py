@@ -1,10 +1,14 @@
 """An anomaly: one detector's verdict on one sample that fired."""
 
 from datetime import datetime
+from typing import Final
 
 from msgspec import Struct
 
 from sentinel.model.severity import Severity
+
+ANOMALY_PREFIX: Final = "anom-"
+"""What stands before the 32 digits of an anomaly's id."""
 
 
 class Anomaly(Struct, frozen=True, gc=False):

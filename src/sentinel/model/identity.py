@@ -6,6 +6,13 @@ a field of length 0.  docs/decisions/0002-identity.md settles which fields, and 
 """
 
 from hashlib import blake2b
+from struct import Struct
+from typing import Final
+
+_TWO_NUMBERS: Final = Struct("<IqIq").pack
+"""Two whole numbers as fields, in one call: every anomaly has them."""
+
+DIGEST_BYTES: Final = 16
 
 
 def field(value: str | int | None) -> bytes:
@@ -25,7 +32,7 @@ def field(value: str | int | None) -> bytes:
 
 def hashed(data: bytes) -> str:
     """Return the 32 hex digits of an id."""
-    return blake2b(data, digest_size=16).hexdigest()
+    return blake2b(data, digest_size=DIGEST_BYTES).hexdigest()
 
 
 Names = tuple[str, str, str, str | None]
@@ -43,6 +50,8 @@ def series_fields(key: Names, metric: str, detector: str, bucket: int | None = N
 
 def position_fields(log: bytes, offset: int | None, index: int | None) -> bytes:
     """Return what an id says of the position; `log` is that of log id and partition."""
+    if offset is not None and index is not None:
+        return log + _TWO_NUMBERS(8, offset, 8, index)
     return log + field(offset) + field(index)
 
 

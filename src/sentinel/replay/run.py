@@ -1,7 +1,7 @@
 """A replay: bodies in, anomalies, incidents and alerts out, and state that can be carried on."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 import numpy as np
@@ -16,6 +16,7 @@ from sentinel.model.anomaly import Anomaly
 from sentinel.model.batch import NOTHING, Batch, Rejection
 from sentinel.model.control import Control
 from sentinel.model.incident import Incident, IncidentEvent
+from sentinel.model.votes import NO_VOTES, Votes
 from sentinel.replay.records import batch_of
 from sentinel.settings import Settings
 from sentinel.settings.middle import engine_rules, grouping_rules, intake_settings
@@ -60,7 +61,7 @@ class Step(Struct, frozen=True):
     """What came of one body."""
 
     batch: Batch
-    anomalies: list[Anomaly]
+    anomalies: Sequence[Anomaly]
     incident_events: list[IncidentEvent]
     alerts: list[Alert]
 
@@ -136,7 +137,8 @@ class Replay:
                 if control.kind == "configure":
                     self._grouper.configure(control.grouping)
         none = np.empty(0, np.int64)
-        return self._step(NOTHING, Judgement([], happened, none, np.empty(0, np.uint8), none))
+        nothing = Votes(NOTHING, NO_VOTES)
+        return self._step(NOTHING, Judgement(nothing, happened, none, np.empty(0, np.uint8)))
 
     def _step(self, batch: Batch, judgement: Judgement) -> Step:
         """Count what came of a batch, and tell of it."""

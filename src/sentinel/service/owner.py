@@ -7,7 +7,7 @@ done again from a snapshot and the log, with the same result.
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -23,6 +23,7 @@ from sentinel.model.anomaly import Anomaly
 from sentinel.model.batch import NOTHING, Batch, Key, concatenated
 from sentinel.model.control import Control
 from sentinel.model.incident import Incident, IncidentEvent
+from sentinel.model.votes import NO_VOTES
 from sentinel.service.outlet import Outlet
 from sentinel.service.snapshot import Snapshot, taken
 from sentinel.service.sweeping import Sweeper
@@ -191,7 +192,7 @@ class Owner:
         batch = concatenated(batches)
         judgement = parts.partition.judge(batch)
         parts.partition.pass_over(after)
-        kept = judgement
+        kept = judgement.anomalies.columns
         if parts.votes_of_incidents_only:
             kept = of_open_incidents(judgement, self.open_incidents.values())
         self._tell(judgement.incident_events, judgement.anomalies, after)
@@ -201,8 +202,7 @@ class Owner:
                 batch=msgspec.structs.replace(batch, events=()),
                 stored=judgement.stored(),
                 state=judgement.state | self._split_of(batch),
-                anomalies=kept.anomalies,
-                anomaly_event=kept.anomaly_event,
+                votes=kept,
                 incidents=_standing(judgement.incident_events),
             )
         )
@@ -213,7 +213,7 @@ class Owner:
         for key, count in zip(batch.keys, counts, strict=True):
             tally[key.service] += count
         vitals.count_processed(tally)
-        vitals.count_anomalies(judgement.anomalies)
+        vitals.count_anomalies(judgement.anomalies.columns)
         self.votes += len(judgement.anomalies)
         for state, count in judgement.counts().items():
             vitals.event_states.labels(state).inc(count)
@@ -247,8 +247,7 @@ class Owner:
                     batch=NOTHING,
                     stored=np.empty(0, np.bool_),
                     state=np.empty(0, np.uint8),
-                    anomalies=[],
-                    anomaly_event=np.empty(0, np.int64),
+                    votes=NO_VOTES,
                     incidents=_standing(happened),
                 )
             )
@@ -260,7 +259,7 @@ class Owner:
         self._stored_to = rows.next_offset
 
     def _tell(
-        self, happened: list[IncidentEvent], anomalies: list[Anomaly], next_offset: int
+        self, happened: list[IncidentEvent], anomalies: Sequence[Anomaly], next_offset: int
     ) -> None:
         """Pass on what happened: to the outbox of the next commit, and to those who watch."""
         if happened:

@@ -4,11 +4,11 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 import numpy as np
-from msgspec import structs
 
 from sentinel.engine import Judgement
-from sentinel.model.anomaly import Anomaly
+from sentinel.model.batch import Key
 from sentinel.model.incident import Incident
+from sentinel.model.votes import VoteColumns
 
 _END = 2**63 - 1
 
@@ -16,8 +16,8 @@ _Place = tuple[str, str, str, str | None]
 """Tenant, environment, service, and a model or, of a service as a whole, None."""
 
 
-def of_open_incidents(judgement: Judgement, standing: Iterable[Incident]) -> Judgement:
-    """Return a judgement without the anomalies that no incident was open for.
+def of_open_incidents(judgement: Judgement, standing: Iterable[Incident]) -> VoteColumns:
+    """Return the votes of a judgement that an incident was open for.
 
     An incident is that of a service and a model, or of all its models, from the T at which it
     opened to that at which it closed, both included.
@@ -38,29 +38,24 @@ def of_open_incidents(judgement: Judgement, standing: Iterable[Incident]) -> Jud
             began.setdefault(event.incident.id, (place, event.clock))
     for place, start in began.values():
         spans[place].append((start, _END))
-    about = judgement.anomaly_event
+    votes = judgement.anomalies
+    about = votes.columns.event
+    keys = [votes.batch.keys[number] for number in votes.batch.key[about].tolist()]
     kept = [
-        row
-        for row, (anomaly, clock) in enumerate(
-            zip(judgement.anomalies, judgement.clock[about].tolist(), strict=True)
-        )
-        if any(
+        any(
             start <= clock <= end
-            for place in _places_of(anomaly)
+            for place in _places_of(key)
             for start, end in spans.get(place, ())
         )
+        for key, clock in zip(keys, judgement.clock[about].tolist(), strict=True)
     ]
-    return structs.replace(
-        judgement,
-        anomalies=[judgement.anomalies[row] for row in kept],
-        anomaly_event=about[np.array(kept, np.int64)],
-    )
+    return votes.columns.of(np.array(kept, np.bool_))
 
 
 def _place_of(incident: Incident) -> _Place:
     return incident.tenant, incident.environment, incident.service, incident.model
 
 
-def _places_of(anomaly: Anomaly) -> tuple[_Place, _Place]:
-    service = anomaly.tenant, anomaly.environment, anomaly.service
-    return (*service, anomaly.model), (*service, None)
+def _places_of(key: Key) -> tuple[_Place, _Place]:
+    service = key.tenant, key.environment, key.service
+    return (*service, key.model), (*service, None)

@@ -1,6 +1,6 @@
 """What the engine takes, and what it tells those who watch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
@@ -42,5 +42,5 @@ class Work(Struct):
 class Told(Struct, frozen=True):
     """What a round tells those who watch live."""
 
-    anomalies: list[Anomaly]
+    anomalies: Sequence[Anomaly]
     incident_events: list[IncidentEvent]

@@ -17,13 +17,12 @@ import msgspec
 from msgspec import Meta, Struct
 
 from sentinel.errors import QueryError
-from sentinel.model.anomaly import Anomaly
+from sentinel.model.anomaly import ANOMALY_PREFIX, Anomaly
 from sentinel.model.incident import IncidentState
 from sentinel.model.instant import instant
 from sentinel.model.severity import Severity
 from sentinel.stores.tables import (
     ANOMALIES,
-    ANOMALY_PREFIX,
     INCIDENTS,
     TELEMETRY,
     StoredEvent,

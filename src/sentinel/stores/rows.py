@@ -13,12 +13,14 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from sentinel.model.anomaly import Anomaly
 from sentinel.model.batch import Batch, Key
 from sentinel.model.incident import Incident
 from sentinel.model.kept import KEPT_SIZES, KEPT_TEXTS, lengths_of, sizes_of
 from sentinel.model.metric import METRICS
-from sentinel.stores.tables import ANOMALY_PREFIX, FLAGS, INCIDENTS, TELEMETRY
+from sentinel.model.severity import SEVERITIES
+from sentinel.model.votes import NUMBERS, VOTED_METRICS, VOTERS, VoteColumns
+from sentinel.model.votes import joined as joined_votes
+from sentinel.stores.tables import FLAGS, INCIDENTS, TELEMETRY
 
 _EVENT_BYTES: Final = 200
 """What the columns of an event take, without its texts (measured, 180)."""
@@ -50,9 +52,7 @@ class Rows(Struct, frozen=True):
     """Which events are rows."""
     state: NDArray[np.uint8]
     """Bits of each event, as FLAGS names them."""
-    anomalies: list[Anomaly]
-    anomaly_event: NDArray[np.int64]
-    """Which event of the batch each anomaly is about, ascending."""
+    votes: VoteColumns
     incidents: list[Incident]
     """Those that changed, as they stand now; each replaces what is kept under its id."""
 
@@ -60,7 +60,7 @@ class Rows(Struct, frozen=True):
         """Return about how much memory the rows hold."""
         return (
             _EVENT_BYTES * len(self.batch)
-            + _ANOMALY_BYTES * len(self.anomalies)
+            + _ANOMALY_BYTES * len(self.votes)
             + _INCIDENT_BYTES * len(self.incidents)
             + sum(sum(map(len, part.data)) for part in self.batch.kept)
         )
@@ -143,9 +143,8 @@ class _Part(NamedTuple):
     batch: Batch
     new: NDArray[np.bool_]
     """Events of the batch that become rows."""
-    anomalies: list[Anomaly]
-    anomaly_event: NDArray[np.int64]
-    """Event of the batch that each anomaly is about: one of those that become rows."""
+    votes: VoteColumns
+    """Those on events that become rows."""
     state: NDArray[np.uint8]
 
 
@@ -245,7 +244,7 @@ class ArrowRows:
 
     def _anomalies(self, parts: list[_Part], telemetry: Any) -> Any:
         pa = self._pa
-        anomalies = [anomaly for part in parts for anomaly in part.anomalies]
+        votes = joined_votes([part.votes for part in parts])
         events = _events_of(parts)
         columns: dict[str, Any] = {
             name: column.combine_chunks()
@@ -256,13 +255,16 @@ class ArrowRows:
         # The votes of an event stand side by side: count on from the first of them.
         ordinal = np.arange(len(events)) - np.searchsorted(events, events)
         columns["ordinal"] = pa.array(ordinal.astype(np.int32))
-        digits = bytes.fromhex(
-            "".join([anomaly.id[len(ANOMALY_PREFIX) :] for anomaly in anomalies])
-        )
-        columns["id"] = self._uuid_array(len(anomalies), digits)
-        for name, kind in _ANOMALY_FIELDS.items():
-            values = list(map(attrgetter(name), anomalies))
-            columns[name] = self._texts(values) if kind == "text" else pa.array(values, kind)
+        columns["id"] = self._uuid_array(len(votes), np.ascontiguousarray(votes.ids))
+        for name, codes, names in (
+            ("metric", votes.metric, VOTED_METRICS),
+            ("detector", votes.voter, VOTERS),
+            ("severity", votes.severity, SEVERITIES),
+        ):
+            columns[name] = pa.DictionaryArray.from_arrays(pa.array(codes), self._texts(names))
+        for number, name in enumerate(NUMBERS):
+            columns[name] = pa.array(votes.numbers[:, number], from_pandas=True)
+        columns["baseline_samples"] = pa.array(votes.samples)
         return pa.table(columns)
 
     def _incidents(self, incidents: list[Incident]) -> Any:
@@ -303,7 +305,7 @@ class ArrowRows:
             for name in Key._fields
         }
 
-    def _texts(self, values: list[str | None]) -> Any:
+    def _texts(self, values: Sequence[str | None]) -> Any:
         try:
             return self._pa.array(values, self._pa.string())
         except UnicodeEncodeError:  # half a surrogate pair: no text, and no reason to stop the rest
@@ -350,35 +352,26 @@ _OF_THE_EVENT: Final = [
 ]
 """Columns of an anomaly that are those of its event."""
 
-_ANOMALY_FIELDS: Final = {
-    **dict.fromkeys(("metric", "detector", "severity"), "text"),
-    **dict.fromkeys(("value", "statistic", "threshold", "score", "z_score"), "float64"),
-    "baseline_samples": "int64",
-    **dict.fromkeys(("baseline_mean", "baseline_stddev", "baseline_median"), "float64"),
-    **dict.fromkeys(("expected_lower", "expected_upper"), "float64"),
-}
-
 
 def _part(waiting: Waiting) -> _Part:
     """Return what of the rows lies at or above their base."""
     rows, batch = waiting.rows, waiting.rows.batch
     offset, index = waiting.base
     later = (batch.offset > offset) | ((batch.offset == offset) & (batch.index >= index))
-    anomalies, about = rows.anomalies, rows.anomaly_event
-    if np.any(np.diff(about) < 0):
+    votes = rows.votes
+    if np.any(np.diff(votes.event) < 0):
         raise ValueError("expected anomalies in the order of their events")
-    if not later[about].all():
-        anomalies = [anomalies[i] for i in np.flatnonzero(later[about]).tolist()]
-        about = about[later[about]]
+    if not later[votes.event].all():
+        votes = votes.of(later[votes.event])
     state = rows.state | batch.over_limit * _OVER_LIMIT
-    return _Part(batch, rows.stored & later, anomalies, about, state)
+    return _Part(batch, rows.stored & later, votes, state)
 
 
 def _events_of(parts: list[_Part]) -> NDArray[np.int64]:
     """Return the event of each anomaly, counted through all parts."""
     start = np.cumsum([0, *(len(part.batch) for part in parts)]).tolist()
     return _joined(
-        [part.anomaly_event + first for part, first in zip(parts, start[:-1], strict=True)]
+        [part.votes.event + first for part, first in zip(parts, start[:-1], strict=True)]
     )
 
 

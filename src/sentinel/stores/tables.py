@@ -15,9 +15,6 @@ from sentinel.model.anomaly import Anomaly
 FORMAT: Final = 2
 """Version of the columns; a file with another one is not opened."""
 
-ANOMALY_PREFIX: Final = "anom-"
-"""What stands before the 32 digits of an anomaly's id."""
-
 FLAGS: Final = ("repeated", "late", "stale", "overflowed", "unjudged", "over_limit", "split")
 """Names of the bits of `Rows.state`; `over_limit` is what intake says of values."""
 SPLIT: Final = 1 << FLAGS.index("split")

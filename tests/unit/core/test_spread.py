@@ -58,13 +58,15 @@ def test_without_spread_the_same_value_is_ordinary_and_any_other_is_beyond_every
         assert got == pytest.approx(statistics, nan_ok=True)
 
 
-def test_a_statistic_without_scale_is_none_and_scores_a_thousand() -> None:
+def test_a_statistic_without_scale_is_absent_and_scores_a_thousand() -> None:
     bank = Bank(voters=[15] * 8, window_size=20)
     bank.open()
     bank.judge(np.zeros(21, np.int32), np.array([*CONSTANT, 6.0]), np.arange(21, dtype=np.int64))
-    votes = reports.fired(bank)
-    assert [vote[2] for vote in votes] == [0, 1, 2, 3]
-    assert [(vote[4], vote[6], vote[7]) for vote in votes] == [(None, 1000.0, None)] * 4
+    _, _, _, detector, _, numbers = reports.votes(bank)
+    assert detector.tolist() == [0, 1, 2, 3]
+    _, statistic, _, score, z, *_ = numbers.T
+    assert np.isnan([statistic, z]).all()
+    assert score.tolist() == [1000.0] * 4
 
 
 def test_a_score_is_the_statistic_over_its_threshold_up_to_a_thousand() -> None:

@@ -1,5 +1,6 @@
 """A replay is one call after another: cut anywhere, saved anywhere, the same comes out."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -23,7 +24,7 @@ def settings_of(**baseline: int) -> Settings:
 
 
 def gather(results: Results, step: Step) -> None:
-    news: list[list[Any]] = [step.anomalies, step.incident_events, step.alerts]
+    news: list[Sequence[Any]] = [step.anomalies, step.incident_events, step.alerts]
     for found, new in zip(results, news, strict=True):
         found += map(msgspec.json.encode, new)
 

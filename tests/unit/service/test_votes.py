@@ -6,27 +6,33 @@ import msgspec
 import numpy as np
 import pytest
 
-from oracle.stored import anomaly_of, incident_of
+from oracle.stored import KEYS, anomaly_of, batch_of, event_of, incident_of
 from sentinel.engine import Judgement
 from sentinel.model.incident import IncidentEvent, IncidentEventKind
+from sentinel.model.votes import Votes, columns_of
 from sentinel.service.votes import of_open_incidents
 
 SERVICE = incident_of(0, 1).service
 
 
+def votes_of(model: str, count: int) -> Votes:
+    """Return a vote on each of some calls of the service."""
+    calls = batch_of([event_of(0, 0)] * count, [0] * count, [0] * count)
+    key = KEYS[0]._replace(service=SERVICE, model=model)
+    batch = msgspec.structs.replace(calls, keys=[key], key=np.zeros(count, np.int32))
+    return Votes(batch, columns_of([(at, anomaly_of(at, 0, "iqr")) for at in range(count)]))
+
+
 def kept(standing: bool, *happened: tuple[IncidentEventKind, int]) -> list[int]:
     """Return the T of the votes that are kept, of one vote at each T from 1 to 6."""
     clock = np.arange(1, 7)
-    anomalies = [
-        msgspec.structs.replace(anomaly_of(int(t), 0, "iqr"), service=SERVICE) for t in clock
-    ]
     incident = incident_of(0, 1)
     events = [IncidentEvent(kind=kind, clock=at, incident=incident) for kind, at in happened]
-    judgement = Judgement(anomalies, events, clock, np.zeros(6, np.uint8), np.arange(6))
+    votes = votes_of(str(incident_of(0, 1).model), len(clock))
+    judgement = Judgement(votes, events, clock, np.zeros(6, np.uint8))
     found = of_open_incidents(judgement, [incident] if standing else [])
-    assert found.anomalies == [anomalies[event] for event in found.anomaly_event]
-    assert found.incident_events == events
-    times: list[int] = clock[found.anomaly_event].tolist()
+    assert found.ids.tolist() == votes.columns.ids[found.event].tolist()
+    times: list[int] = clock[found.event].tolist()
     return times
 
 
@@ -49,7 +55,6 @@ def test_votes_are_kept_from_the_opening_of_an_incident_to_its_end(
 
 
 def test_votes_of_another_model_are_not_those_of_an_incident() -> None:
-    anomaly = msgspec.structs.replace(anomaly_of(1, 0, "iqr"), service=SERVICE, model="other")
     none = np.zeros(1, np.int64)
-    judgement = Judgement([anomaly], [], none, none.astype(np.uint8), none)
-    assert of_open_incidents(judgement, [incident_of(0, 1)]).anomalies == []
+    judgement = Judgement(votes_of("other", 1), [], none, none.astype(np.uint8))
+    assert len(of_open_incidents(judgement, [incident_of(0, 1)])) == 0

@@ -337,7 +337,7 @@ def test_a_broken_invariant_stops_the_writer_and_is_told(open_store: Any) -> Non
     told: list[StateError] = []
     store = open_store(on_failure=told.append)
     rows = rows_between(0, 10)
-    rows.anomaly_event[:] = rows.anomaly_event[::-1].copy()
+    rows.votes.event[:] = rows.votes.event[::-1].copy()
     store.put(rows)
     assert not store.flush(5)
     assert "stopped" in str(told[0])
