@@ -42,6 +42,7 @@ cdef extern from *:
 
 cdef enum:
     EXCESSES = 250          # levels beyond the 98th percentile of which the mean excess is known
+    EXCESSES_LEAST = 20     # as many as a full window has: one outlier is no tail
     AFTER_PRIOR = 10        # levels after one beyond it that stand for independence
     OLDER = 3               # epochs whose records count where the tail says nothing
     GUARD = 64              # samples that wait before they are reference: what builds an alarm up
@@ -178,7 +179,7 @@ cdef inline void look_at_tail(Channel* c) noexcept nogil:
     # Where most of the tail is one value, those beyond it are fewer, and as far as they are.
     c.tail_share = (beyond + 1.0) / n if beyond + 1.0 < TAIL_SHARE * n else TAIL_SHARE
     c.tail_alone = total * (1.0 / CODES) / (beyond if beyond else 1)
-    if c.excess_n > beyond and c.excess > c.tail_alone:
+    if c.excess_n > beyond and c.excess_n >= EXCESSES_LEAST and c.excess > c.tail_alone:
         c.tail_alone = c.excess
     c.tail_alone *= TAIL_SAFETY
     if c.tail_alone < TAIL_LEAST:

@@ -115,7 +115,7 @@ class Tail:
         beyond = [code - ordered[first] for code in ordered if code > ordered[first]]
         self.share = min((len(beyond) + 1) / len(ordered), 1 - Numbers.tail_beyond)
         excess = sum(beyond) / Numbers.codes / max(len(beyond), 1)
-        if self.excesses > len(beyond):
+        if self.excesses > len(beyond) and self.excesses >= Numbers.excesses_least:
             excess = max(excess, self.excess)
         self.alone = self.tail = max(Numbers.tail_safety * excess, Numbers.tail_least)
         thin = sum(beyond[:-1]) <= Numbers.tail_least * Numbers.codes * len(beyond)
