@@ -78,7 +78,8 @@ cdef inline bint can_be_channel(const Channel* c) noexcept nogil:
             and NO_TEST <= c.open <= DENSE and (c.open == NO_TEST or c.window.n >= ARMED)
             and 0 <= c.epoch_n < EPOCH and 0 <= c.epochs <= 1 + OLDER
             and 0 <= c.blocks <= BLOCKS_MAX and 0 <= c.pairs <= PAIRS_MAX
-            and 0 <= c.block_n < BLOCK and 0 <= c.since_refresh < COUNT_MAX and 0 <= c.open_for < COUNT_MAX
+            and 0 <= c.block_n < BLOCK and 0 <= c.since_refresh < COUNT_MAX
+            and 0 <= c.open_for < COUNT_MAX
             and 0 < c.tail_share <= 1 and 0 <= c.borrowed <= LEVELS and 0 <= c.own <= OWN
             and (c.borrowed == 0 or c.own < OWN) and 0 <= c.excess_n <= EXCESSES
             and 0 <= c.after <= c.after_n <= EXCESSES + 1
