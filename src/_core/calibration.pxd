@@ -30,7 +30,7 @@ cdef extern from *:
     #define TAIL_SAFETY 1.1
     #define TAIL_LEAST 0.02
     /* What wanders by this much of its variance or more has no usual level to shift from: the
-       allowance for it grows, beyond the score of any rank (3.1) where it wanders by almost half. */
+       allowance for it grows, beyond any score of a rank (3.1) where it wanders by almost half. */
     #define WANDERING 0.3
     #define WANDERING_MORE 10.0
     """
