@@ -19,7 +19,8 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from sentinel._core.levels cimport (
-    CODES, Levels, code_of, keep_newest, let_level_in, level_at, make_room)
+    CODES, Levels, code_of, doubled_ranks, keep_newest, let_level_in, level_at, make_room)
+from sentinel._core.probit cimport probit
 from sentinel._core.sums cimport NO_TEST, Sum
 
 cdef extern from *:
@@ -29,9 +30,9 @@ cdef extern from *:
     #define TAIL_SAFETY 1.1
     #define TAIL_LEAST 0.02
     /* What wanders by this much of its variance or more has no usual level to shift from: the
-       allowance for it grows. */
+       allowance for it grows, beyond any score of a rank (3.1) where it wanders by almost half. */
     #define WANDERING 0.3
-    #define WANDERING_MORE 3.0
+    #define WANDERING_MORE 10.0
     """
     const double TAIL_SHARE
     const double TAIL_SAFETY
@@ -40,10 +41,15 @@ cdef extern from *:
     const double WANDERING_MORE
 
 cdef enum:
+    EXCESSES = 250          # levels beyond the 98th percentile of which the mean excess is known
+    EXCESSES_LEAST = 20     # as many as a full window has: one outlier is no tail
+    AFTER_PRIOR = 10        # levels after one beyond it that stand for independence
+    OLDER = 3               # epochs whose records count where the tail says nothing
     GUARD = 64              # samples that wait before they are reference: what builds an alarm up
     EPOCH = 5000            # samples of a record
     RECORD_ARMED = 400      # of which so many are needed before one call can beat it
     RECORD_THIN = 2000      # and so many where the tail says nothing: one in 500 was seen by then
+    RECORD_TWICE = 3500     # by when it was seen twice: until then one like it is enough
     REFRESH = 25            # samples between two looks at the tail
     OWN = 256               # levels of its own after which a channel needs no parent's
     BLOCK = 32              # samples of a block whose mean shows how the level wanders
@@ -81,8 +87,13 @@ cdef struct Channel:
     double best             # largest and second largest of this epoch
     double second
     double last_second      # second largest of the one before
+    double[OLDER] older     # and of those before it
+    double excess           # mean excess beyond the 98th percentile, of the last EXCESSES beyond it
+    double excess_n
+    double after            # levels beyond it that came right after one beyond it
+    double after_n          # levels that came right after one beyond it
     int32_t epoch_n
-    int32_t epochs
+    int32_t epochs          # of the past, up to 1 + OLDER
     int32_t blocks
     int32_t pairs
     int32_t block_n
@@ -90,6 +101,8 @@ cdef struct Channel:
     int32_t open_for
     int32_t borrowed        # levels that are a parent's; 0 once the window is its own
     int32_t own             # levels of its own while it borrows
+    int32_t learned_far     # the level that was learned last lies beyond the 98th percentile
+    int32_t far             # so does the one that was judged last
     int32_t open            # the test that is open, NO_TEST where none is
 
 
@@ -113,7 +126,21 @@ cdef inline double record_of(const Channel* c) noexcept nogil:
     return c.second if c.second > c.last_second else c.last_second
 
 
+cdef inline double single_record_of(const Channel* c) noexcept nogil:
+    """Return what a single call must beat; of all epochs that are kept where the tail is thin."""
+    cdef double record = record_of(c)
+    cdef int i
+    if c.record_need < RECORD_THIN:
+        return record
+    if c.epochs == 0 and c.epoch_n < RECORD_TWICE:
+        return c.best
+    for i in range(c.epochs - 1):
+        record = c.older[i] if c.older[i] > record else record
+    return record
+
+
 cdef inline void note_record(Channel* c, double y) noexcept nogil:
+    cdef int i
     if c.epoch_n == 0:
         c.best = c.second = y
     elif c.epoch_n == 1:
@@ -126,9 +153,12 @@ cdef inline void note_record(Channel* c, double y) noexcept nogil:
         c.second = y
     c.epoch_n += 1
     if c.epoch_n == EPOCH:
+        for i in range(OLDER - 1, 0, -1):
+            c.older[i] = c.older[i - 1]
+        c.older[0] = c.last_second
         c.last_second = c.second
         c.epoch_n = 0
-        c.epochs = 1
+        c.epochs += c.epochs <= OLDER
 
 
 cdef inline void look_at_tail(Channel* c) noexcept nogil:
@@ -148,7 +178,10 @@ cdef inline void look_at_tail(Channel* c) noexcept nogil:
         c.scale = 1e-6
     # Where most of the tail is one value, those beyond it are fewer, and as far as they are.
     c.tail_share = (beyond + 1.0) / n if beyond + 1.0 < TAIL_SHARE * n else TAIL_SHARE
-    c.tail_alone = TAIL_SAFETY * total * (1.0 / CODES) / (beyond if beyond else 1)
+    c.tail_alone = total * (1.0 / CODES) / (beyond if beyond else 1)
+    if c.excess_n > beyond and c.excess_n >= EXCESSES_LEAST and c.excess > c.tail_alone:
+        c.tail_alone = c.excess
+    c.tail_alone *= TAIL_SAFETY
     if c.tail_alone < TAIL_LEAST:
         c.tail_alone = TAIL_LEAST
     c.tail = c.tail_alone
@@ -161,6 +194,27 @@ cdef inline void look_at_tail(Channel* c) noexcept nogil:
         seen = log(c.tail_share * seen if c.tail_share * seen > 2.72 else 2.72)
         if (record_of(c) - c.tail_at) / seen > c.tail:
             c.tail = (record_of(c) - c.tail_at) / seen
+
+
+cdef inline void follow_tail(Channel* c, double y) noexcept nogil:
+    """Learn how far levels lie beyond the 98th percentile, and how often one after the other."""
+    cdef bint far = y > c.tail_at
+    if c.learned_far:
+        if c.after_n >= EXCESSES:
+            c.after *= 1 - 1.0 / EXCESSES
+            c.after_n *= 1 - 1.0 / EXCESSES
+        c.after += far
+        c.after_n += 1
+    c.learned_far = far
+    if far:
+        c.excess_n += c.excess_n < EXCESSES
+        c.excess += (y - c.tail_at - c.excess) / c.excess_n
+
+
+cdef inline double likelier_after(const Channel* c) noexcept nogil:
+    """Return how many times likelier one beyond is after one beyond, at least once."""
+    cdef double share = (c.after + AFTER_PRIOR * c.tail_share) / (c.after_n + AFTER_PRIOR)
+    return share / c.tail_share if share > c.tail_share else 1.0
 
 
 cdef inline int learn(Channel* c, double y) noexcept nogil:
@@ -191,6 +245,7 @@ cdef inline int lend(const Channel* parent, Channel* c) noexcept nogil:
     kept.own = kept.since_refresh = 0
     kept.recent = kept.block_sum = kept.pair_sum = 0
     kept.block_n = 0
+    kept.learned_far = kept.far = 0
     free(c.window.block)
     c[0] = kept
     close_channel(c)
@@ -204,6 +259,7 @@ cdef inline void count_own(Channel* c) noexcept nogil:
         c.borrowed = 0
         keep_newest(&c.window, OWN)
         c.epoch_n = c.epochs = 0
+        c.excess = c.excess_n = c.after = c.after_n = 0
         look_at_tail(c)
 
 
@@ -216,6 +272,7 @@ cdef inline int wait(Channel* c, double y, bint quarantined) noexcept nogil:
             if learn(c, oldest) < 0:
                 return -1
             note_record(c, oldest)
+            follow_tail(c, oldest)
             if c.borrowed:
                 count_own(c)
     else:
@@ -245,6 +302,8 @@ cdef inline int accept_channel(Channel* c) noexcept nogil:
     c.best += moved
     c.second += moved
     c.last_second += moved
+    for i in range(OLDER):
+        c.older[i] += moved
     look_at_tail(c)
     return 0
 
@@ -253,6 +312,25 @@ cdef inline double allowance_of(double wander) noexcept nogil:
     """Return k: what a level may stray without being a shift, in standard scores."""
     cdef double k = 2 * sqrt(wander)
     return k * (1 + WANDERING_MORE * (wander - WANDERING)) if wander > WANDERING else k
+
+
+cdef inline void look_back(Channel* c) noexcept nogil:
+    """Learn from the first window how the level wanders, before anything is judged by it."""
+    cdef const int16_t* came = c.window.block + c.window.capacity
+    cdef int[2] ranks
+    cdef int i
+    cdef double total = 0
+    if c.blocks:
+        return
+    for i in range(c.window.n // BLOCK * BLOCK):
+        doubled_ranks(&c.window, came[i], came[i], ranks)
+        total += probit((0.5 * ranks[0] + 0.5) / (c.window.n + 1))
+        if i % BLOCK == BLOCK - 1:
+            c.blocks += 1
+            c.wander += (total * total / (BLOCK * BLOCK) - 1.0 / BLOCK - c.wander) / (c.blocks + 2)
+            total = 0
+    c.wander = c.wander if c.wander > 0 else 0
+    c.wander_k = allowance_of(c.wander)
 
 
 cdef inline void learn_wander(Channel* c, double z) noexcept nogil:

@@ -24,12 +24,13 @@ References
 Lorden, G. (1971), Procedures for Reacting to a Change in Distribution, Annals of Mathematical
 Statistics 42(6).
 """
-from libc.math cimport exp, log, sqrt
+from libc.math cimport exp, log
 from libc.stdint cimport int8_t
 
 from sentinel._core.calibration cimport (
     CLUSTER, DENSE, REFRESH, SHIFT_DOWN, SHIFT_UP, SUMS, TAIL_SHARE, Channel, accept_channel,
-    close_channel, learn, learn_wander, look_at_tail, note_record, record_of, wait)
+    close_channel, learn, learn_wander, likelier_after, look_at_tail, look_back, note_record,
+    record_of, single_record_of, wait)
 from sentinel._core.levels cimport code_of, doubled_ranks
 from sentinel._core.probit cimport probit
 from sentinel._core.sums cimport (
@@ -83,7 +84,7 @@ cdef inline double surprise_of_one(const Channel* c, double y) noexcept nogil:
     """Return -ln p of one call that lies beyond the record; 0 where it does not."""
     if y <= c.tail_at or (c.epochs == 0 and c.epoch_n < c.record_need):
         return 0.0
-    if y - record_of(c) <= RECORD_MARGIN:
+    if y - single_record_of(c) <= RECORD_MARGIN:
         return 0.0
     return (y - c.tail_at) / (SINGLE_SAFETY * c.tail_alone) - log(c.tail_share)
 
@@ -91,6 +92,7 @@ cdef inline double surprise_of_one(const Channel* c, double y) noexcept nogil:
 cdef inline void score_level(const Channel* c, const Nature* what, double y,
                              Ratios* r) noexcept nogil:
     cdef double k = c.wander_k, tail, beyond = y - what.dead - k * c.scale
+    cdef double likelier = likelier_after(c) if c.far else 1.0
     cdef int[2] ranks
     doubled_ranks(&c.window, code_of(y - what.dead), code_of(y + what.dead), ranks)
     r.up = score_of_rank(ranks[0], c.window.n)
@@ -104,10 +106,10 @@ cdef inline void score_level(const Channel* c, const Nature* what, double y,
         tail = c.tail_share * exp((c.tail_at - beyond) / c.tail)
         if tail < CLUSTER_TAIL:
             tail = tail if tail > CLUSTER_FLOOR else CLUSTER_FLOOR
-            r.of[CLUSTER] = log(1 - CLUSTER_SHARE
-                                + CLUSTER_SHARE / (tail * log(CLUSTER_TAIL / CLUSTER_FLOOR)))
-        r.of[DENSE] = log(1 - DENSE_SHARE + DENSE_SHARE / TAIL_SHARE)
-    r.of[DENSE] /= sqrt(c.alike)
+            r.of[CLUSTER] = log(1 - CLUSTER_SHARE + CLUSTER_SHARE
+                                / (tail * likelier * (1 + log(CLUSTER_TAIL / CLUSTER_FLOOR))))
+        likelier *= TAIL_SHARE
+        r.of[DENSE] = log(1 - DENSE_SHARE + DENSE_SHARE / (likelier if likelier < 1 else 1.0))
 
 
 cdef inline int strongest(const Channel* c, const Nature* what, unsigned int off) noexcept nogil:
@@ -160,10 +162,12 @@ cdef inline int channel_step(Channel* c, const Nature* what, double y, double hi
             return -1
         if c.window.n == ARMED:
             look_at_tail(c)
+            look_back(c)
         return 0
     score_level(c, what, y, &r)
     for i in range(SUMS):
         add_to(&c.sums[i], r.of[i], EVIDENCE_CAP * high, at)
+    c.far = y > c.tail_at
     c.recent += 0.1 * (y - c.median - c.recent)
     if c.open != NO_TEST:
         c.open_for += 1

@@ -28,7 +28,7 @@ from sentinel._core.shares cimport Share
 from sentinel._core.speakers cimport SPEAKERS, Speakers
 from sentinel._core.subject cimport FITS, Subject, begin_elsewhere, channel_of, restart_subject
 
-VERSION = 2
+VERSION = 3
 MAGIC = b"SNTE"
 _HEAD = struct.Struct("<4sHHI")
 _SIZES = struct.Struct("<5I")

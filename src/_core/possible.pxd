@@ -7,7 +7,8 @@ what is no number, or close buckets for hours.
 from libc.math cimport isfinite
 from libc.stdint cimport int16_t, int64_t
 
-from sentinel._core.calibration cimport BLOCK, DENSE, EPOCH, GUARD, OWN, SUMS, Channel
+from sentinel._core.calibration cimport (
+    BLOCK, DENSE, EPOCH, EXCESSES, GUARD, OLDER, OWN, SUMS, Channel)
 from sentinel._core.findings cimport CHANNELS
 from sentinel._core.heights cimport PEAK_MEMORY, Height
 from sentinel._core.levels cimport LEVELS, Levels
@@ -28,8 +29,8 @@ cdef extern from *:
     const int64_t CALLS_MAX
 
 cdef enum:
-    # Numbers that stand together: from `closing` to `last_second`, from `calls` to `recent`.
-    CHANNEL_REALS = 19
+    # Numbers that stand together: from `closing` to `after_n`, from `calls` to `recent`.
+    CHANNEL_REALS = 26
     SHARE_REALS = 9
     BLOCKS_MAX = 48
     PAIRS_MAX = 256
@@ -75,11 +76,13 @@ cdef inline bint can_be_window(const Levels* w) except -1:
 cdef inline bint can_be_channel(const Channel* c) noexcept nogil:
     return (0 <= c.waiting_n <= GUARD and 0 <= c.waiting_at < GUARD
             and NO_TEST <= c.open <= DENSE and (c.open == NO_TEST or c.window.n >= ARMED)
-            and 0 <= c.epoch_n < EPOCH and 0 <= c.epochs <= 1 and 0 <= c.blocks <= BLOCKS_MAX
-            and 0 <= c.pairs <= PAIRS_MAX and 0 <= c.block_n < BLOCK
-            and 0 <= c.since_refresh < COUNT_MAX and 0 <= c.open_for < COUNT_MAX
+            and 0 <= c.epoch_n < EPOCH and 0 <= c.epochs <= 1 + OLDER
+            and 0 <= c.blocks <= BLOCKS_MAX and 0 <= c.pairs <= PAIRS_MAX
+            and 0 <= c.block_n < BLOCK and 0 <= c.since_refresh < COUNT_MAX
+            and 0 <= c.open_for < COUNT_MAX
             and 0 < c.tail_share <= 1 and 0 <= c.borrowed <= LEVELS and 0 <= c.own <= OWN
-            and (c.borrowed == 0 or c.own < OWN)
+            and (c.borrowed == 0 or c.own < OWN) and 0 <= c.excess_n <= EXCESSES
+            and 0 <= c.after <= c.after_n <= EXCESSES + 1
             and can_be_sums(c.sums, SUMS) and are_finite(&c.closing, CHANNEL_REALS))
 
 

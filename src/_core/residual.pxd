@@ -57,6 +57,21 @@ cdef inline double predicted(const Fit* f, const double* x) noexcept nogil:
     return f.theta[0] * x[0] + f.theta[1] * x[1] + f.theta[2] * x[2]
 
 
+cdef inline bint is_unseen(const Fit* f, const double* x, double expected,
+                           double least) noexcept nogil:
+    """Say whether what is expected of x is less certain than one sample is.
+
+    Where a term never varied its share of the level is anybody's guess, and so is what is expected
+    of a sample in which it does.  The variance of a prediction is x' P x in units of a residual's.
+    """
+    cdef double size = expected if expected > least else least, spread = 0
+    cdef int i, j
+    for i in range(TERMS):
+        for j in range(TERMS):
+            spread += x[i] * f.spread[i * TERMS + j] * x[j]
+    return spread > size * size
+
+
 cdef inline double residual(double y, double expected, double least) noexcept nogil:
     """Return ln(y / expected), both at least `least`, held to +-4."""
     cdef double r = log((y if y > least else least) / (expected if expected > least else least))

@@ -6,26 +6,24 @@ nothing else, for its latency, tokens and cost are another population.  Then whe
 cut off, then the levels: latency and cost as what tokens and price leave unexplained, tokens by
 themselves.  Buckets are closed when T passes them, whoever's call it was that moved T.
 """
-from libc.math cimport exp, log
-from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint32_t
+from libc.math cimport NAN, log
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint8_t
 from libc.stdlib cimport calloc
 
-from sentinel._core.calibration cimport (
-    CLUSTER, DENSE, OWN, SHIFT_DOWN, Channel, record_of)
+from sentinel._core.calibration cimport OWN, SHIFT_DOWN, Channel
 from sentinel._core.channel cimport SINGLE, channel_step, test_of
 from sentinel._core.findings cimport (
-    ACCEPTED, ALONE, CHANNELS, CLOSED, COST, ERRORS, LATENCY, LEVEL_CHANNELS, OPENED, PROMPT, RATE,
-    RESPONSE, SPEED, TESTS, TTFT, USER, Finding, Findings, new_finding, note_hit)
-from sentinel._core.levels cimport level_at
-from sentinel._core.rates cimport (
-    DROP, NS, SILENCE, SURGE, Rate, close_bucket, due_of, nats_of, pass_gap,
-    silence_evidence)
-from sentinel._core.residual cimport FIRST_FITS, Fit, fit_step, is_sound, predicted, residual
+    CHANNELS, COST, ERRORS, LATENCY, PROMPT, RATE, SPEED, TESTS, TTFT, USER, Finding, Findings,
+    note_hit)
+from sentinel._core.rates cimport NS, Rate, close_bucket, due_of, pass_gap
+from sentinel._core.residual cimport (
+    FIRST_FITS, Fit, fit_step, is_sound, is_unseen, predicted, residual)
 from sentinel._core.shares cimport Share, share_step, usual_share
 from sentinel._core.speakers cimport SPEAKERS, Speakers, speakers_step
 from sentinel._core.subject cimport (
     Laws, Subject, channel_of, end_test, open_test, restart_fit)
-from sentinel._core.sums cimport ARMED, NO_TEST, Moment, Said, say_nothing
+from sentinel._core.sums cimport NO_TEST, Moment, Said, say_nothing
+from sentinel._core.told cimport describe_level, found
 
 cdef enum:
     # Columns of an event's values
@@ -39,7 +37,6 @@ cdef enum:
     COL_ERROR
     METRICS
 
-    LINGER_BUCKETS = 3
     QUIET_BUCKETS = 8
     QUIET_SECONDS = 900
 
@@ -52,88 +49,6 @@ cdef struct Call:
     uint32_t user           # 0: not said
     uint32_t session
     int32_t event
-
-
-cdef inline void note_statistics(const Subject* s, Finding* f) noexcept nogil:
-    """Write down every test's statistic, and how much each channel has learned."""
-    cdef const Channel* c
-    cdef int i, k
-    for i in range(CHANNELS):
-        f.learned[i] = s.learned[i]
-    for i in range(LEVEL_CHANNELS):
-        c = s.channels[i]
-        if c == NULL:
-            continue
-        if c.window.n >= ARMED:
-            f.ratios[i] = exp(c.recent)
-        for k in range(3):
-            f.statistics[i * TESTS + k] = c.sums[k].value
-        if c.sums[DENSE].value > c.sums[CLUSTER].value:
-            f.statistics[i * TESTS + CLUSTER] = c.sums[DENSE].value
-    for i in range(2):
-        if s.shares[i].calls >= ARMED:
-            f.ratios[ERRORS + i] = s.shares[i].recent / usual_share(&s.shares[i])
-        f.statistics[(ERRORS + i) * TESTS] = max(
-            s.shares[i].sums[0].value, s.shares[i].sums[1].value)
-        f.statistics[(USER + i) * TESTS] = s.speakers[i].nats
-    if s.rate.buckets > 0 and s.rate.level > 0:
-        f.ratios[RATE] = s.rate.recent / s.rate.level
-    f.statistics[RATE * TESTS + SURGE] = nats_of(&s.rate, SURGE)
-    f.statistics[RATE * TESTS + DROP] = nats_of(&s.rate, DROP)
-    f.statistics[RATE * TESTS + SILENCE] = silence_evidence(&s.rate)
-
-
-cdef inline Finding* found(Findings* out, const Subject* s, int32_t number, int channel, int test,
-                           const Said* said, double high) noexcept nogil:
-    """Write down what a step said; NULL where memory is out."""
-    cdef Finding* f = new_finding(out)
-    if f == NULL:
-        return NULL
-    f.subject = number
-    f.channel = <uint8_t> channel
-    f.test = <int8_t> test
-    f.threshold = high
-    f.last = s.last
-    f.linger_ns = LINGER_BUCKETS * s.rate.length * NS
-    if said.opened != NO_TEST:
-        f.kind = ALONE if said.alone else OPENED
-        f.statistic = said.statistic
-        f.first = said.since
-        f.hits = said.hits
-        f.hits_of = said.hits_of
-    else:
-        f.kind = CLOSED if said.closed == 1 else ACCEPTED
-    note_statistics(s, f)
-    return f
-
-
-cdef inline void describe_level(Finding* f, const Channel* c, int which, int test, double value,
-                                double reference, double record) noexcept nogil:
-    """Say in the channel's own unit what was seen and what is usual.
-
-    `reference`: the logarithm of what the level of this call is a ratio to; `record`: what a single
-    call has beaten.
-    """
-    cdef double base = c.reference, level = c.median + c.recent
-    cdef double high = level_at(&c.window, 0.995), low = level_at(&c.window, 0.005)
-    cdef int minus = 1 if which == PROMPT or which == RESPONSE else 0
-    if test == SINGLE or test == CLUSTER:
-        base = reference
-        # A single call is in the record by now, and no bound of itself.
-        if test == CLUSTER:
-            record = record_of(c)
-        if (c.epoch_n or c.epochs) and record > high:
-            high = record
-    f.observed = exp(level + base) - minus
-    if test == SINGLE or test == CLUSTER:
-        f.observed = value
-    f.usual = exp(c.median + base) - minus
-    f.lower = exp(low + base) - minus
-    f.upper = exp(high + base) - minus
-    f.n = c.window.n
-    if c.borrowed:
-        f.borrowed = 1
-        f.n = c.borrowed
 
 
 cdef inline int level_step(Subject* s, int32_t number, const Laws* laws, const Call* call,
@@ -171,9 +86,14 @@ cdef inline int level_step(Subject* s, int32_t number, const Laws* laws, const C
 
 cdef inline double learned_residual(Subject* s, Fit* fit, int which, const double* x, double value,
                                     double least, double* expected) noexcept nogil:
-    """Return the residual of a value, and let the regression learn it unless its test is open."""
+    """Return the residual of a value, and let the regression learn it unless its test is open.
+
+    NaN where nothing is known of what such a call takes.
+    """
     cdef double r
+    cdef bint unseen
     expected[0] = predicted(fit, x)
+    unseen = is_unseen(fit, x, expected[0], least)
     r = residual(value, expected[0], least)
     if fit.n < FIRST_FITS or s.channels[which] == NULL or s.channels[which].open == NO_TEST:
         fit_step(fit, x, value, expected[0], r, least)
@@ -183,7 +103,7 @@ cdef inline double learned_residual(Subject* s, Fit* fit, int which, const doubl
             fit.typical = fit.typical if fit.typical > 0.02 else 0.02
         if not is_sound(fit):
             restart_fit(fit, which == COST)
-    return r
+    return NAN if unseen else r
 
 
 cdef inline int explained_step(Subject* s, int32_t number, const Laws* laws, const Call* call,
@@ -212,7 +132,7 @@ cdef inline int explained_step(Subject* s, int32_t number, const Laws* laws, con
     if value != value:
         return 0
     r = learned_residual(s, fit, which, x, value, least, &expected)
-    if fit.n <= FIRST_FITS:
+    if fit.n <= FIRST_FITS or r != r:
         return 0
     return level_step(s, number, laws, call, which, r, value,
                       log(expected if expected > least else least), high, out)

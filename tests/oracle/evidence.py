@@ -30,9 +30,10 @@ class Numbers:
     tail_safety = 1.1
     tail_least = 0.02
     record_margin = 0.40
-    record_armed, record_thin = 400, 2000
+    record_armed, record_thin, record_twice, record_epochs = 400, 2000, 3500, 5
+    excesses, excesses_least, after_prior = 250, 20, 10
     single_safety = 1.05
-    wandering, wandering_more = 0.3, 3.0
+    wandering, wandering_more = 0.3, 10.0
 
     parent_calls = 400
     own = 256

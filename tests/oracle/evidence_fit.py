@@ -38,6 +38,15 @@ class Fit:
                 self.spread[i][j] = (self.spread[i][j] - gain[i] * gain[j] / divisor) / forget
         self.n += 1
 
+    def seen(self, x: list[float], least: float) -> bool:
+        """Say whether what is expected of x is at least as certain as one sample is."""
+        spread = 0.0
+        for i in range(3):
+            for j in range(3):
+                spread += x[i] * self.spread[i][j] * x[j]
+        size = max(self.predict(x), least)
+        return spread <= size * size
+
     @property
     def sound(self) -> bool:
         """Say whether the spread can be one; rounding may spoil it."""

@@ -1,100 +1,16 @@
 """Levels, slowly: normal scores of ranks in a window, and the four tests that add them up."""
 
 import copy
-import heapq
 import math
 from collections import deque
 from typing import Any
 
-import numpy as np
-
 from oracle.evidence import At, Numbers, Said, Sum, allowance_of
+from oracle.evidence_tails import Record, Tail, Window, code_of
 
 UP, DOWN, CLUSTER, SINGLE = range(4)
 DENSE = 3
 """The other sum of the cluster test."""
-
-
-def probit(p: float) -> float:
-    """Return the normal quantile by PPND7 of Wichura's AS 241: seven digits."""
-    q = p - 0.5
-    if abs(q) <= 0.425:
-        r = 0.425**2 - q * q
-        above = np.polyval([59.109374720, 159.29113202, 50.434271938, 3.3871327179], r)
-        below = np.polyval([67.187563600, 78.757757664, 17.895169469, 1.0], r)
-        return float(q * above / below)
-    r = math.sqrt(-math.log(min(p, 1 - p)))
-    if r <= 5:
-        above = np.polyval([0.17023821103, 1.3067284816, 2.7568153900, 1.4234372777], r - 1.6)
-        below = np.polyval([0.12021132975, 0.73700164250, 1.0], r - 1.6)
-    else:
-        above = np.polyval([0.017337203997, 0.42868294337, 3.0812263860, 6.6579051150], r - 5)
-        below = np.polyval([0.012258202635, 0.24197894225, 1.0], r - 5)
-    return float(math.copysign(above / below, q))
-
-
-def code_of(level: float) -> int:
-    """Return a level as a code of 1/2000, held to +-16.3."""
-    return round(min(max(level, -Numbers.level_max), Numbers.level_max) * Numbers.codes)
-
-
-class Window:
-    """The newest thousand codes, in order of arrival."""
-
-    def __init__(self) -> None:
-        self.codes: deque[int] = deque(maxlen=Numbers.levels)
-
-    def __len__(self) -> int:
-        return len(self.codes)
-
-    def score(self, level: float) -> float:
-        """Return the normal score of the mid-rank of a level."""
-        codes, code = np.array(self.codes), code_of(level)
-        below = np.count_nonzero(codes < code) + 0.5 * np.count_nonzero(codes == code)
-        return probit((below + 0.5) / (len(codes) + 1))
-
-    def at(self, share: float) -> float:
-        """Return the level below which about this share lies."""
-        return sorted(self.codes)[int(share * len(self.codes))] / Numbers.codes
-
-
-class Record:
-    """The second largest level of this epoch and of the last one: one outlier is no record."""
-
-    def __init__(self) -> None:
-        self.epoch: list[float] = []
-        self.before: float | None = None
-
-    def move(self, by: float) -> None:
-        """Keep how far levels stray from a median that has moved."""
-        self.epoch = [level + by for level in heapq.nlargest(2, self.epoch)] + [-math.inf] * (
-            len(self.epoch) - 2
-        )
-        if self.before is not None:
-            self.before += by
-
-    def note(self, level: float) -> None:
-        """Let a level count; an epoch that is full ends."""
-        self.epoch.append(level)
-        if len(self.epoch) == Numbers.epoch:
-            self.before = self.second
-            self.epoch = []
-
-    @property
-    def second(self) -> float:
-        """The second largest of this epoch; the only one counts as that."""
-        return heapq.nlargest(2, self.epoch)[-1]
-
-    @property
-    def value(self) -> float | None:
-        """The record; None before the first level."""
-        known = [self.second] if self.epoch else []
-        return max(known + ([self.before] if self.before is not None else []), default=None)
-
-    @property
-    def seen(self) -> int:
-        """How many levels it is the record of."""
-        return len(self.epoch) + (Numbers.epoch if self.before is not None else 0)
 
 
 class Wander:
@@ -104,6 +20,19 @@ class Wander:
         self.wander, self.alike, self.pair_var = 0.02, 1.0, 1.0
         self.blocks = self.pairs = 0
         self.scores: list[float] = []
+
+    def look_back(self, window: Window) -> None:
+        """Learn from the first window, before anything is judged by it."""
+        if self.blocks:
+            return
+        codes = list(window.codes)
+        for start in range(0, len(codes) - Numbers.block + 1, Numbers.block):
+            part = codes[start : start + Numbers.block]
+            mean = sum(window.score(code / Numbers.codes) for code in part) / Numbers.block
+            self.blocks += 1
+            extra = mean * mean - 1 / Numbers.block
+            self.wander += (extra - self.wander) / (self.blocks + 2)
+        self.wander = max(self.wander, 0.0)
 
     def learn(self, z: float) -> None:
         """Learn a score, held to +-3."""
@@ -131,50 +60,22 @@ class Wander:
         self.wander = max(self.wander + (min(extra, most) - self.wander) / (self.blocks + 2), 0.0)
 
 
-class Tail:
-    """Median, scale and tail of a window, as of the last look."""
-
-    def __init__(self) -> None:
-        self.at = self.median = self.scale = 0.0
-        self.tail = self.alone = Numbers.tail_least
-        self.share, self.need = 1 - Numbers.tail_beyond, Numbers.record_armed
-
-    def look(self, window: Window, record: Record) -> None:
-        """Take everything from the window anew; the tail must also explain the record."""
-        ordered = sorted(window.codes)
-        first = int(Numbers.tail_beyond * len(ordered))
-        self.at = ordered[first] / Numbers.codes
-        self.median = window.at(0.5)
-        self.scale = max(0.5 * (window.at(0.84) - window.at(0.16)), 1e-6)
-        beyond = [code - ordered[first] for code in ordered if code > ordered[first]]
-        self.share = min((len(beyond) + 1) / len(ordered), 1 - Numbers.tail_beyond)
-        excess = sum(beyond) / Numbers.codes / max(len(beyond), 1)
-        self.alone = self.tail = max(Numbers.tail_safety * excess, Numbers.tail_least)
-        thin = sum(beyond[:-1]) <= Numbers.tail_least * Numbers.codes * len(beyond)
-        self.need = Numbers.record_thin if thin else Numbers.record_armed
-        if record.seen >= 200 and record.value is not None:
-            demanded = math.log(max(self.share * record.seen, 2.72))
-            self.tail = max(self.tail, (record.value - self.at) / demanded)
-
-    def log_p(self, level: float) -> float:
-        """Return ln p of a level beyond the 98th percentile."""
-        return math.log(self.share) - (level - self.at) / self.tail
-
-
-def sparse(log_p: float) -> float:
+def sparse(log_p: float, likelier: float) -> float:
     """Return the log-likelihood ratio of a tenth of bad calls, from a tail probability."""
     share = Numbers.cluster_share
     if log_p >= math.log(Numbers.cluster_tail):
         return math.log(1 - share)
     p = max(math.exp(log_p), Numbers.cluster_floor)
-    density = 1 / (p * math.log(Numbers.cluster_tail / Numbers.cluster_floor))
+    among = 1 + math.log(Numbers.cluster_tail / Numbers.cluster_floor)
+    density = 1 / (p * likelier * among)
     return math.log(1 - share + share * density)
 
 
-def dense(beyond: bool) -> float:
+def dense(beyond: bool, likelier: float) -> float:
     """Return that of a fifth of the calls beyond the 98th percentile."""
     share = Numbers.dense_share
-    return math.log(1 - share + (share / (1 - Numbers.tail_beyond) if beyond else 0))
+    usual = min((1 - Numbers.tail_beyond) * likelier, 1.0)
+    return math.log(1 - share + (share / usual if beyond else 0))
 
 
 def test_of(which: int) -> int:
@@ -193,6 +94,8 @@ class Channel:
         self.open_for = self.since_look = 0
         self.closing = self.recent = self.reference = 0.0
         self.borrowed = self.own = 0
+        self.far = False
+        """The level before lies beyond the 98th percentile."""
 
     def lent(self) -> "Channel":
         """Return what a new subject borrows of it."""
@@ -201,6 +104,7 @@ class Channel:
         child.record, child.tail = copy.deepcopy(self.record), copy.copy(self.tail)
         child.wandering = copy.copy(self.wandering)
         child.wandering.scores = []
+        child.tail.learned_far = False
         child.reference, child.closing, child.open_for = self.reference, self.closing, self.open_for
         child.borrowed = len(self.window)
         return child
@@ -213,6 +117,7 @@ class Channel:
             newest = list(self.window.codes)[-Numbers.own :]
             self.window, self.record = Window(), Record()
             self.window.codes.extend(newest)
+            self.tail.forget()
             self.tail.look(self.window, self.record)
 
     def accept(self) -> None:
@@ -237,6 +142,10 @@ class Channel:
     def surprise(self, level: float) -> float:
         """Return -ln p of one call beyond the record, 0 where it does not beat it by half."""
         known = self.record.value
+        if self.tail.need == Numbers.record_thin:
+            known = self.record.of_epochs(Numbers.record_epochs)
+            if self.record.seen < Numbers.record_twice and known is not None:
+                known = max(self.record.epoch)
         if level <= self.tail.at or known is None or self.record.seen < self.tail.need:
             return 0.0
         if level - known <= Numbers.record_margin:
@@ -250,11 +159,12 @@ class Channel:
         k, alike = allowance_of(self.wandering.wander), self.wandering.alike
         near = y - what.dead - k * self.tail.scale
         far = near > self.tail.at and y - self.tail.median >= what.effect
+        likelier = self.tail.likelier if self.far else 1.0
         return (
             (up - k - 0.5) / alike,
             (-down - k - 0.5) / alike,
-            sparse(self.tail.log_p(near) if far else 0.0),
-            dense(far) / math.sqrt(alike),
+            sparse(self.tail.log_p(near) if far else 0.0, likelier),
+            dense(far, likelier),
             (up + down) / 2,
         )
 
@@ -281,10 +191,12 @@ class Channel:
             self.window.codes.append(code_of(y))
             if len(self.window) == Numbers.armed:
                 self.tail.look(self.window, self.record)
+                self.wandering.look_back(self.window)
             return said
         *ratios, score = self.ratios(what, y)
         for one, ratio in zip(self.sums, ratios, strict=True):
             one.add(ratio, Numbers.cap * high, at)
+        self.far = y > self.tail.at
         self.recent += 0.1 * (y - self.tail.median - self.recent)
         if self.open is None:
             self.judge(said, what, y, high, off, at)
@@ -336,6 +248,7 @@ class Channel:
         if len(self.waiting) == Numbers.guard:
             self.window.codes.append(self.waiting[0])
             self.record.note(self.waiting[0] / Numbers.codes)
+            self.tail.follow(self.waiting[0] / Numbers.codes)
             if self.borrowed:
                 self.count_own()
         self.waiting.append(code_of(y))
@@ -354,6 +267,9 @@ class Channel:
             "alike": self.wandering.alike, "block_n": len(self.wandering.scores),
             "tail_at": self.tail.at, "tail": self.tail.tail, "tail_alone": self.tail.alone,
             "tail_share": self.tail.share, "record_need": self.tail.need,
+            "excess": self.tail.excess, "excess_n": self.tail.excesses,
+            "after": self.tail.after, "after_n": self.tail.after_n,
+            "learned_far": self.tail.learned_far, "far": self.far,
             "median": self.tail.median, "scale": self.tail.scale,
             "open": -1 if self.open is None else self.open, "epoch_n": len(self.record.epoch),
             "borrowed": self.borrowed, "own": self.own, "ring": list(self.window.codes),

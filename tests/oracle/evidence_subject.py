@@ -111,7 +111,7 @@ class Subject:
         expected = fit.predict(x)
         r = math.log(max(value, least) / max(expected, least))
         r = min(max(r, -Numbers.residual_max), Numbers.residual_max)
-        known = self.channels.get(which)
+        known, seen = self.channels.get(which), fit.seen(x, least)
         if fit.n < Numbers.first_fits or known is None or known.open is None:
             fit.learn(x, value, r, least)
             if which == COST:
@@ -119,7 +119,9 @@ class Subject:
                 fit.typical = max(fit.typical + 0.01 * (size - fit.typical), 0.02)
             if not fit.sound:
                 fit = self.fits[which] = new_fit(which == COST)
-        return (r, value, max(expected, least)) if fit.n > Numbers.first_fits else None
+        if not seen or fit.n <= Numbers.first_fits:
+            return None
+        return r, value, max(expected, least)
 
     def levels(self, v: dict[str, float]) -> Any:
         """Yield channel, level, value and what the level is a ratio to, in their order."""

@@ -26,9 +26,9 @@ CHANNEL = np.dtype([
     *reals("closing", "recent", "reference", "wander", "block_sum", "pair_sum", "pair_var", "alike",
            "wander_k", "tail_at", "tail", "tail_alone", "tail_share", "record_need",
            "median", "scale", "best", "second",
-           "last_second"),
+           "last_second"), ("older", "<f8", 3), *reals("excess", "excess_n", "after", "after_n"),
     *wholes("epoch_n", "epochs", "blocks", "pairs", "block_n", "since_refresh", "open_for",
-            "borrowed", "own", "open"),
+            "borrowed", "own", "learned_far", "far", "open"),
 ])  # fmt: skip
 FIT = np.dtype([("theta", "<f8", 3), ("spread", "<f8", 9), ("typical", "<f8"), ("n", "<i8")])
 SHARE = np.dtype([

@@ -10,8 +10,8 @@ import pytest
 
 from oracle.baseline import Reals
 from oracle.evidence import Laws
-from oracle.evidence_levels import probit
 from oracle.evidence_subject import COST, LATENCY, METRICS, TTFT, Book, Call, Subject
+from oracle.evidence_tails import probit
 from oracle.streams import KINDS
 from oracle.subject_record import taken_apart
 from oracle.telemetry import (

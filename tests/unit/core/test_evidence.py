@@ -15,6 +15,7 @@ WEEK_NS = 604_800 * SECOND_NS
 START = 1_770_000_000 // 604_800 * 604_800
 KEY = ("t", "e", "chat", "m")
 LATENCY, ERRORS, RATE = 0, 6, 10
+CLUSTER = 2
 OPENED, CLOSED, ALONE = 1, 2, 4
 DAY = 1440
 """In minutes."""
@@ -95,12 +96,20 @@ def test_what_opened_does_not_count_as_what_traffic_does_by_itself() -> None:
     assert surge["excess"] <= 1
 
 
-@pytest.mark.parametrize(("first", "opens"), [(600, False), (1900, False), (2800, True)])
-def test_one_slow_call_among_equal_ones_needs_more_of_them(first: int, opens: bool) -> None:
-    latency = np.full(3200, 100.0)
-    latency[first] = 300.0
-    found = shown(new_evidence(fixed=12.0), np.arange(3200.0), latency)
-    assert [(event, kind) for event, _, _, kind in found] == [(first, ALONE)] * opens
+@pytest.mark.parametrize(
+    ("slow", "told"),
+    [
+        ([600], []), ([1900], []), ([2800], [2800]), ([600, 2800], []),
+        ([600, 4000], [4000]), ([600, 1900, 12_000], []), ([12_000], [12_000]),
+    ],
+)  # fmt: skip
+def test_one_slow_call_among_equal_ones_needs_more_of_them(
+    slow: list[int], told: list[int]
+) -> None:
+    latency = np.full(13_000, 100.0)
+    latency[slow] = 300.0
+    found = shown(new_evidence(fixed=12.0), np.arange(13_000.0), latency)
+    assert [(event, kind) for event, _, _, kind in found] == [(event, ALONE) for event in told]
 
 
 def slow_then(gap_s: float) -> tuple[Reals, Reals]:
@@ -143,3 +152,67 @@ def test_a_new_model_that_fails_at_once_is_found_by_the_shares_it_borrowed() -> 
     shown(evidence, np.arange(1000.0), error=(np.arange(1000) % 200 == 0).astype(np.float64))
     found = shown(evidence, 1000 + np.arange(15.0), error=1.0, key=("t", "e", "chat", "new"))
     assert (ERRORS, OPENED) in [(channel, kind) for _, channel, _, kind in found]
+
+
+def with_tokens(prompt: Reals, latency: Reals) -> Reals:
+    """Return the values of calls that say their latency and prompt tokens."""
+    values = np.full((len(prompt), 8), np.nan)
+    values[:, 0], values[:, 2], values[:, 7] = latency, prompt, 0
+    return values
+
+
+def levels_found(evidence: Evidence, values: Reals) -> list[tuple[int, int]]:
+    """Show calls, a second apart; return event and channel of what opened or stood alone."""
+    n = len(values)
+    time = ((START + np.arange(n)) * SECOND_NS).astype(np.int64)
+    evidence.judge(
+        [KEY], np.zeros(n, np.int32), values, time, time,
+        np.full(n, 2, np.uint8), np.zeros(n, np.uint32), np.zeros(n, np.uint32),
+    )  # fmt: skip
+    return [
+        (found["event"], found["channel"])
+        for found in evidence.findings()
+        if found["key"] == KEY and found["kind"] in (OPENED, ALONE)
+    ]
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.2, 1.0])
+def test_what_a_longer_prompt_takes_is_not_guessed_where_all_were_equally_long(
+    slope: float,
+) -> None:
+    rng = np.random.default_rng(4)
+    prompt = np.full(3000, 500.0)
+    prompt[2000::20] = 5000.0
+    latency = (300 + slope * prompt) * np.exp(0.1 * rng.standard_normal(3000))
+    latency[2900] *= 8
+    found = levels_found(new_evidence(), with_tokens(prompt, latency))
+    assert [event for event, channel in found if channel == LATENCY] == [2900], "once it is known"
+
+
+def test_bad_calls_that_come_one_after_the_other_by_nature_are_no_cluster() -> None:
+    """One call in a hundred is slow, and the next one after it three times of four."""
+    late = 0
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        slow = np.zeros(30_000, bool)
+        for i in range(1, len(slow)):
+            slow[i] = rng.random() < (0.75 if slow[i - 1] else 0.01)
+        log_latency = 0.1 * rng.standard_normal(len(slow)) + slow * rng.exponential(0.8, len(slow))
+        found = shown(new_evidence(fixed=12.0), np.arange(30_000.0), 100 * np.exp(log_latency))
+        late += sum(
+            event >= 10_000 and (channel, test, kind) == (LATENCY, CLUSTER, OPENED)
+            for event, channel, test, kind in found
+        )
+    assert late <= 2
+
+
+def test_a_level_that_wanders_from_its_first_call_on_is_given_its_due() -> None:
+    opened = 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        level = np.zeros(600)
+        for i in range(1, len(level)):
+            level[i] = 0.995 * level[i - 1] + 0.04 * rng.standard_normal()
+        found = shown(new_evidence(fixed=14.0), np.arange(600.0), 100 * np.exp(level))
+        opened += any(row[1] == LATENCY and row[3] == OPENED for row in found)
+    assert opened <= 18
