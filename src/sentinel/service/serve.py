@@ -1,6 +1,7 @@
 """The process from its start to its end: listen, serve, drain, stop."""
 
 import asyncio
+import ctypes
 import errno
 import gc
 import os
@@ -28,6 +29,8 @@ from sentinel.service.siblings import Siblings, stop_when_left_alone
 from sentinel.settings import Settings
 from sentinel.vitals.logs import log
 
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+"""Names of options in glibc's malloc.h."""
 DRAIN_SECONDS = 0.5
 """Between not being ready and closing the door: probes need to see it."""
 
@@ -59,9 +62,22 @@ def look_for_cycles_rarely() -> None:
     gc.set_threshold(100_000, 20, 50)
 
 
+def keep_memory() -> None:
+    """Let the C library keep what is freed: batches of columns come and go many times a second.
+
+    Else it gives their pages back to the system, which clears them anew: 3 to 15 % of the time
+    under load, against a tenth of memory.  Other libraries than glibc are left as they are.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_TRIM_THRESHOLD, 256 << 20)
+        mallopt(_MMAP_THRESHOLD, 32 << 20)
+
+
 def run(settings: Settings, **rest: Any) -> int:
     """Serve on a loop of its own (uvloop: a quarter more requests a second); see `serve`."""
     look_for_cycles_rarely()
+    keep_memory()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(serve(settings, **rest))
 
