@@ -113,7 +113,7 @@ class Votes(Sequence[Anomaly]):
         """Return one anomaly, or some."""
         if isinstance(at, slice):
             return list(self._made(np.arange(len(self))[at]))
-        return next(self._made(np.arange(len(self))[at : at + 1 or None]))
+        return next(self._made(np.arange(len(self))[[at]]))
 
     def __iter__(self) -> Iterator[Anomaly]:
         """Yield all anomalies in order."""

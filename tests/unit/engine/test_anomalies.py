@@ -1,13 +1,16 @@
 """The fields of an anomaly, detector by detector, against the formulas in NumPy."""
 
+import msgspec
 import numpy as np
 import pytest
 
+from oracle.stored import anomaly_of, batch_of, event_of
 from scenes.feed import Feed, at, call
 from sentinel.detectors import DETECTORS, Cusum, Iqr, Mad, ZScore
 from sentinel.engine import Rules
 from sentinel.model.anomaly import Anomaly
 from sentinel.model.severity import severity_of
+from sentinel.model.votes import VOTERS, Votes, columns_of
 
 WINDOW = [100.0, 103.0, 97.0, 110.0, 95.0, 101.0, 99.0, 104.0, 98.0, 102.0, 96.0, 105.0]
 X = 180.0
@@ -164,3 +167,23 @@ def test_anomalies_stand_in_the_order_of_events_metrics_and_detectors() -> None:
         order, key=lambda row: (row[0], metrics.index(row[1]), DETECTORS.index(row[2]))
     )
     assert len(order) > 12
+
+
+def test_votes_are_a_sequence_whose_anomalies_become_the_same_columns_again() -> None:
+    batch = batch_of([event_of(at, 0) for at in range(3)], [0, 1, 2], [0, 0, 0])
+    batch = msgspec.structs.replace(batch, events=[event_of(at, 0) for at in range(3)])
+    found = [(at, anomaly_of(at, 0, detector)) for at in range(3) for detector in DETECTORS]
+    votes = Votes(batch, columns_of(found))
+    made = list(votes)
+    assert len(votes) == len(made) == 12
+    assert votes[2:5] == made[2:5]
+    assert (votes[0], votes[-1]) == (made[0], made[-1])
+    with pytest.raises(IndexError):
+        votes[12]
+    again = columns_of(list(zip(votes.columns.event.tolist(), made, strict=True)))
+    for name in again.__struct_fields__:
+        np.testing.assert_array_equal(getattr(again, name), getattr(votes.columns, name))
+
+
+def test_voters_stand_in_the_bit_order_of_the_core() -> None:
+    assert VOTERS[: len(DETECTORS)] == DETECTORS
